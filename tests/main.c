@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs every unit test suite; CK_RUN_SUITE=name runs one. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "suites.h"
+#include "vmm/base/util.h"
+
+static Suite *(*const suites[])(void) = {
+	base_suite,
+};
+
+int main(void)
+{
+	SRunner *runner = srunner_create(NULL);
+	int failed, run;
+
+	for (size_t i = 0; i < ARRAY_SIZE(suites); i++)
+		srunner_add_suite(runner, suites[i]());
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	run = srunner_ntests_run(runner);
+	srunner_free(runner);
+	printf("unit: %d passed, %d failed\n", run - failed, failed);
+	return failed || !run ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The explicit list of test suites: no registration magic. */
+#pragma once
+
+#include <check.h>
+
+Suite *base_suite(void);
