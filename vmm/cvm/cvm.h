@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A confidential technology is one struct cvm_ops in one file.  No other file
+ * asks which technology is in use; it calls the operation or reads the flag.
+ * Operations are listed, and called, in launch order.  Absent means nothing
+ * to do - but for import: a technology without it can be probed only.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "vmm/kvm/kvm.h"
+
+struct image_region;
+struct vcpu;
+struct vm;
+
+struct cvm_ops {
+	const char *name;      /* as written in the configuration */
+	const char *help;      /* a few words for lists */
+	unsigned long vm_type; /* argument of KVM_CREATE_VM */
+
+	/*
+	 * Can this host run it?  0, or -errno with text that says what is
+	 * missing (capability, module, option, permission) and what to do.
+	 * kvm is open and has no VM.
+	 */
+	int (*probe)(struct kvm *kvm);
+	/* Writes the region to guest memory. */
+	int (*import)(struct vm *vm, const struct image_region *r);
+};
+
+extern const struct cvm_ops cvm_none, cvm_emulated, cvm_sw, cvm_snp, cvm_tdx;
+
+/* The i-th technology in order of preference for lists; NULL at the end. */
+const struct cvm_ops *cvm_at(unsigned int i);
+/* Just its name; NULL at the end. */
+const char *cvm_name(unsigned int i);
+const struct cvm_ops *cvm_find(const char *name);
+
+/*
+ * For probes: does KVM_CAP_VM_TYPES offer this type?  Hosts before 6.8 lack
+ * the capability and have the default type only.  0, or -errno with text.
+ */
+int cvm_require_vm_type(struct kvm *kvm, unsigned long type);
+
+/* For probes: is `flag` one of the CPU's features in /proc/cpuinfo? */
+bool cvm_cpu_has(const char *flag);
+
+/*
+ * For probes: the first character of a module parameter's file under
+ * /sys/module ("kvm_amd/parameters/sev_snp"), or 0 if there is none.
+ */
+char cvm_module_parameter(const char *path);

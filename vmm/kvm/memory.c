@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What memory.h declares. */
+#include "vmm/kvm/memory.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/base/err.h"
+
+static int create_guest_memfd(struct memory *mem)
+{
+	const uint64_t flags =
+		GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+	int have = kvm_check_extension(mem->kvm, KVM_CAP_GUEST_MEMFD_FLAGS);
+
+	if (have < 0)
+		return have;
+	if (((uint64_t)have & flags) != flags)
+		return err_set(-EOPNOTSUPP,
+			       "this kernel's KVM cannot map guest_memfd "
+			       "(needs Linux 6.18): set memory.backing = memfd "
+			       "to run without guest_memfd's guarantee");
+	return kvm_create_guest_memfd(mem->kvm, mem->len, flags);
+}
+
+static int create_memfd(struct memory *mem)
+{
+	int fd = memfd_create("cvmm-ram", MFD_CLOEXEC);
+
+	if (fd >= 0 && ftruncate(fd, (off_t)mem->len) == 0)
+		return fd;
+	err_set(-errno, "%" PRIu64 " bytes of memfd: %s", mem->len,
+		strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -errno;
+}
+
+static int create_store(struct memory *mem)
+{
+	int rc = mem->backing == MEMORY_MEMFD ? create_memfd(mem)
+					      : create_guest_memfd(mem);
+
+	if (rc < 0)
+		return rc;
+	mem->fd = rc;
+	mem->map = kvm_map(mem->kvm, mem->fd, mem->len, "guest RAM");
+	return mem->map ? 0 : -ENOMEM;
+}
+
+static int add_range(struct memory *mem, const struct memory_range *range,
+		     uint64_t off)
+{
+	struct kvm_slot slot = {
+		.slot = mem->guest.count,
+		.gpa = range->gpa,
+		.len = range->len,
+		.host = (uint8_t *)mem->map + off,
+		.gmem_fd = mem->backing == MEMORY_MEMFD ? -1 : mem->fd,
+		.gmem_off = off,
+	};
+	int rc = kvm_set_memory(mem->kvm, &slot);
+
+	if (rc < 0)
+		return err_in(rc, "RAM at %#" PRIx64, range->gpa);
+	mem->guest.regions[mem->guest.count++] = (struct guest_region){
+		.base = range->gpa, .len = range->len, .host = slot.host
+	};
+	return 0;
+}
+
+int memory_init(struct memory *mem, struct kvm *kvm,
+		enum memory_backing backing, const struct memory_range *ranges,
+		unsigned int nr_ranges)
+{
+	uint64_t off = 0;
+	int rc;
+
+	*mem = (struct memory){ .kvm = kvm, .backing = backing, .fd = -1 };
+	for (unsigned int i = 0; i < nr_ranges; i++)
+		mem->len += ranges[i].len;
+	rc = create_store(mem);
+	for (unsigned int i = 0; !rc && i < nr_ranges; i++) {
+		rc = add_range(mem, &ranges[i], off);
+		off += ranges[i].len;
+	}
+	if (rc)
+		memory_destroy(mem);
+	return rc;
+}
+
+void memory_destroy(struct memory *mem)
+{
+	if (!mem->kvm)
+		return;
+	kvm_unmap(mem->kvm, mem->map, mem->len);
+	if (mem->backing == MEMORY_GUEST_MEMFD)
+		kvm_close_fd(mem->kvm, mem->fd);
+	else if (mem->fd >= 0)
+		close(mem->fd);
+	*mem = (struct memory){ .fd = -1 };
+}
+
+uint64_t memory_allocated(const struct memory *mem)
+{
+	enum { CHUNK = 16384 };
+	uint64_t pages = 0;
+
+	for (uint64_t off = 0; off < mem->len; off += CHUNK * PAGE_SIZE) {
+		unsigned char present[CHUNK];
+		uint64_t len = min_of(CHUNK * PAGE_SIZE, mem->len - off);
+
+		if (mincore((uint8_t *)mem->map + off, len, present))
+			continue;
+		for (uint64_t i = 0; i < len / PAGE_SIZE; i++)
+			pages += present[i] & 1;
+	}
+	return pages * PAGE_SIZE;
+}

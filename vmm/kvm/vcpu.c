@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What vcpu.h declares. */
+#include "vmm/kvm/vcpu.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/base/err.h"
+
+/* Room for bus handlers and log lines; a default 8 MiB times 255 is waste. */
+#define VCPU_STACK (128 * KIB)
+
+int vcpu_create(struct vcpu *vcpu)
+{
+	struct kvm *kvm = &vcpu->vm->kvm;
+	int rc;
+
+	vcpu->fd = -1;
+	rc = kvm_create_vcpu(kvm, vcpu->index);
+	if (rc < 0)
+		return err_in(rc, "vCPU %u", vcpu->index);
+	vcpu->fd = rc;
+	vcpu->run = kvm_map(kvm, vcpu->fd, kvm->run_size, "vCPU run area");
+	return vcpu->run ? 0 : -ENOMEM;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	struct kvm *kvm = &vcpu->vm->kvm;
+
+	kvm_unmap(kvm, vcpu->run, kvm->run_size);
+	kvm_close_fd(kvm, vcpu->fd);
+	vcpu->run = NULL;
+	vcpu->fd = -1;
+}
+
+/* Where the vCPU is, for the line that says why the VM ended. */
+static void describe_state(const struct vcpu *vcpu, char *buf, size_t len)
+{
+	struct kvm *kvm = &vcpu->vm->kvm;
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+
+	buf[0] = '\0';
+	if (kvm_get_regs(kvm, vcpu->fd, &regs) < 0 ||
+	    kvm_get_sregs(kvm, vcpu->fd, &sregs) < 0)
+		return;
+	snprintf(buf, len, ", RIP %#llx, CR2 %#llx", regs.rip, sregs.cr2);
+}
+
+static void end_with_state(struct vcpu *vcpu, enum vm_end why, const char *what)
+{
+	char state[80];
+
+	describe_state(vcpu, state, sizeof(state));
+	vm_end(vcpu->vm, why, "%s on vCPU %u%s", what, vcpu->index, state);
+}
+
+static void access_bus(struct bus *bus, const struct vm_exit *e)
+{
+	for (unsigned int i = 0; i < e->count; i++) {
+		uint8_t *data = e->data + (size_t)i * e->len;
+
+		if (e->write)
+			bus_write(bus, e->addr, data, e->len);
+		else
+			bus_read(bus, e->addr, data, e->len);
+	}
+}
+
+static void handle_exit(struct vcpu *vcpu, const struct vm_exit *e)
+{
+	struct vm *vm = vcpu->vm;
+	char what[160];
+
+	switch (e->kind) {
+	case EXIT_PIO:
+		access_bus(&vm->pio, e);
+		break;
+	case EXIT_MMIO:
+		access_bus(&vm->mmio, e);
+		break;
+	case EXIT_INTERRUPTED:
+		break;
+	case EXIT_SHUTDOWN:
+		end_with_state(vcpu, VM_TRIPLE_FAULT, "triple fault");
+		break;
+	case EXIT_RESET:
+		vm_end(vm, VM_RESET, "reset by KVM for vCPU %u", vcpu->index);
+		break;
+	case EXIT_POWEROFF:
+		vm_end(vm, VM_POWEROFF, "powered off by KVM for vCPU %u",
+		       vcpu->index);
+		break;
+	case EXIT_MEMORY_FAULT:
+	case EXIT_FAILED:
+	case EXIT_KINDS:
+		end_with_state(vcpu, VM_FAILED,
+			       exit_describe(e, what, sizeof(what)));
+		break;
+	}
+}
+
+static void *run_vcpu(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	struct vm *vm = vcpu->vm;
+
+	while (vm->end == VM_RUNNING) {
+		struct vm_exit e;
+		int rc = kvm_run(&vm->kvm, vcpu->fd);
+
+		if (exit_decode(vcpu->run, vm->kvm.run_size, rc, &e)) {
+			vm_end(vm, VM_FAILED,
+			       "KVM exit %u makes no sense on vCPU %u",
+			       vcpu->run->exit_reason, vcpu->index);
+			break;
+		}
+		vcpu->exits[e.kind]++;
+		handle_exit(vcpu, &e);
+	}
+	return NULL;
+}
+
+static void on_kick(int sig)
+{
+	(void)sig; /* only interrupts KVM_RUN */
+}
+
+/* The vCPU threads take the kick and nothing else: main handles signals. */
+static int start_thread(struct vcpu *vcpu, const pthread_attr_t *attr)
+{
+	struct sigaction sa = { .sa_handler = on_kick };
+	sigset_t all, old;
+	char name[16];
+	int rc;
+
+	sigaction(SIGRTMIN, &sa, NULL);
+	sigfillset(&all);
+	sigdelset(&all, SIGRTMIN);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&vcpu->thread, attr, run_vcpu, vcpu);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc)
+		return err_set(-rc, "thread of vCPU %u: %s", vcpu->index,
+			       strerror(rc));
+	vcpu->started = true; /* from here vcpu_join() owns it */
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	pthread_setname_np(vcpu->thread, name);
+	return 0;
+}
+
+int vcpu_start(struct vcpu *vcpu)
+{
+	pthread_attr_t attr;
+	int rc = pthread_attr_init(&attr);
+
+	if (rc)
+		return err_set(-rc, "thread attributes: %s", strerror(rc));
+	pthread_attr_setstacksize(&attr, VCPU_STACK);
+	rc = start_thread(vcpu, &attr);
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	/*
+	 * KVM_RUN looks at the flag before it enters the guest, and the
+	 * signal takes it out: whichever comes first, none is lost.
+	 */
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	if (vcpu->started)
+		pthread_kill(vcpu->thread, SIGRTMIN);
+}
+
+void vcpu_join(struct vcpu *vcpu)
+{
+	if (vcpu->started)
+		pthread_join(vcpu->thread, NULL);
+	vcpu->started = false;
+}
