@@ -8,6 +8,7 @@
 
 static Suite *(*const suites[])(void) = {
 	base_suite,
+	acpi_suite,
 };
 
 int main(void)

@@ -5,3 +5,4 @@
 #include <check.h>
 
 Suite *base_suite(void);
+Suite *acpi_suite(void);

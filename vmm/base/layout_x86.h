@@ -21,6 +21,15 @@
 #define X86_ECAM_LEN 0x100000
 #define X86_PCI_MMIO32 0xc0000000 /* 32-bit BARs */
 #define X86_PCI_MMIO32_LEN 0x20000000
+#define X86_PCI_MMIO32_LAST 0xdfffffff
+/*
+ * 64-bit BARs, above the most RAM a guest can have (1 TiB).  A guest with
+ * fewer than 42 physical address bits ignores the window and loses nothing:
+ * every BAR of ours fits below 4 GiB.
+ */
+#define X86_PCI_MMIO64 0x20000000000
+#define X86_PCI_MMIO64_LEN 0x20000000000
+#define X86_PCI_MMIO64_LAST 0x3ffffffffff
 #define X86_IOAPIC 0xfec00000 /* none there; KVM's and Linux' convention */
 #define X86_LAPIC 0xfee00000
 
