@@ -9,6 +9,7 @@
 static Suite *(*const suites[])(void) = {
 	base_suite,
 	acpi_suite,
+	power_suite,
 };
 
 int main(void)

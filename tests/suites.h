@@ -6,3 +6,4 @@
 
 Suite *base_suite(void);
 Suite *acpi_suite(void);
+Suite *power_suite(void);
