@@ -23,7 +23,7 @@ prog  := vmm/main.c
 core  := $(filter-out $(prog),$(wildcard vmm/*.c vmm/*/*.c devices/*.c boot/*.c firmware/*.c))
 blobs := firmware/blobs.S
 tests := $(wildcard tests/*.c tests/support/*.c tests/vmm/*.c tests/base/*.c tests/kvm/*.c \
-           tests/devices/*.c tests/boot/*.c)
+           tests/devices/*.c tests/boot/*.c tests/firmware/*.c)
 fuzz  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 hdrs  := $(wildcard vmm/*.h vmm/*/*.h devices/*.h boot/*.h firmware/*.h)
 obj    = $(addprefix $(B)/,$(addsuffix .o,$(basename $(1))))
@@ -72,7 +72,7 @@ $(B)/firmware/guest/%.o: firmware/guest/%.S | need-build
 	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
 $(B)/firmware/guest.bin: firmware/guest/guest.ld $(call obj,$(guest))
 	@echo "  LD      $@"
-	$(Q)$(LD) -nostdlib -static --build-id=none -z noexecstack -T $< -o $(B)/firmware/guest.elf $(filter %.o,$^)
+	$(Q)$(LD) -nostdlib -static --build-id=none -z noexecstack --no-warn-rwx-segments -T $< -o $(B)/firmware/guest.elf $(filter %.o,$^)
 	$(Q)objcopy -O binary $(B)/firmware/guest.elf $@
 
 need-build: ; @test ! -x tests/setup || tests/setup build

@@ -10,6 +10,7 @@ static Suite *(*const suites[])(void) = {
 	base_suite,
 	acpi_suite,
 	power_suite,
+	blobs_suite,
 };
 
 int main(void)

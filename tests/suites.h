@@ -7,3 +7,4 @@
 Suite *base_suite(void);
 Suite *acpi_suite(void);
 Suite *power_suite(void);
+Suite *blobs_suite(void);
