@@ -20,7 +20,6 @@
 #define APIC_SVR_ENABLE 0x100
 #define APIC_ICR 0x300
 #define APIC_ICR_HIGH 0x310
-#define APIC_ICR_FIXED 0x4000 /* assert, physical destination */
 #define APIC_LVT_TIMER 0x320
 #define APIC_LVT_MASKED (1u << 16)
 #define APIC_LVT_TSC_DEADLINE (2u << 17)
@@ -143,8 +142,7 @@ static void check_count(void)
 
 /* ---- Interrupts ---- */
 
-/* Interrupts on until vector has come once more, or it took too long. */
-static bool wait_irq(unsigned int vector, unsigned int before)
+bool wait_irq(unsigned int vector, unsigned int before)
 {
 	uint64_t start = rdtsc();
 
@@ -219,7 +217,7 @@ void apic_check(void)
 
 	deadline = cpuid(1, 0).c & CPUID_1_C_TSC_DEADLINE;
 	check_that("APIC: has a version", (apic_read(APIC_VERSION) & 0xff) > 0);
-	apic_send(apic_id(), APIC_ICR_FIXED | VECTOR_IPI);
+	apic_send(apic_id(), ICR_FIXED | VECTOR_IPI);
 	check_is("IPI: held back while RFLAGS.IF is clear", before,
 		 irq_count[VECTOR_IPI]);
 	wait_irq(VECTOR_IPI, before);

@@ -188,7 +188,12 @@ void apic_enable(void); /* on every CPU */
 void apic_check(void);
 uint32_t apic_id(void);
 void apic_eoi(void);
+#define ICR_FIXED 0x4000 /* assert, physical destination; | vector */
+#define ICR_INIT 0x4500
+#define ICR_STARTUP 0x4600 /* | page number */
 void apic_send(uint32_t id, uint32_t command);
+/* Interrupts on until vector has come once more, or it took too long. */
+bool wait_irq(unsigned int vector, unsigned int before);
 uint64_t ns_to_tsc(uint64_t ns);
 void sleep_ms(unsigned int ms); /* halted, if the timer works */
 

@@ -2,13 +2,12 @@
 /*
  * The other CPUs: each is started with INIT-SIPI-SIPI, comes from real mode
  * through the trampoline in start.S to ap_main(), looks at itself, writes its
- * own slot, counts itself and halts for good.  The boot CPU only waits while
- * they do, and reads a slot after its CPU has been counted.
+ * own slot, counts itself and halts for good; the first one also interrupts
+ * the boot CPU, which only waits while they do all that and reads a slot
+ * after its CPU has been counted.
  */
 #include "firmware/guest/guest.h"
 
-#define ICR_INIT 0x4500
-#define ICR_STARTUP 0x4600
 #define SIPI_PAUSE_MS 1
 #define PATIENCE_S 20 /* without one more CPU */
 
@@ -23,6 +22,7 @@ struct slot {
 };
 static struct slot slots[MAX_CPUS] SCRATCH;
 static volatile unsigned int nr_up;
+static uint32_t boot_id;
 
 static uint64_t mark(uint32_t id)
 {
@@ -41,10 +41,12 @@ void ap_main(unsigned int index)
 	s->long_mode = !!(rdmsr(MSR_EFER) & EFER_LMA) &&
 		       (read_cr0() & CR0_PG) == CR0_PG;
 	s->mark = mark(s->apic_id);
+	if (!index)
+		apic_send(boot_id, ICR_FIXED | VECTOR_IPI);
 	__atomic_fetch_add(&nr_up, 1, __ATOMIC_SEQ_CST);
 }
 
-static void start_others(uint32_t self)
+static void start_others(void)
 {
 	uint32_t cr3 = (uint32_t)read_cr3();
 
@@ -54,12 +56,12 @@ static void start_others(uint32_t self)
 				 ((uint8_t *)&trampoline_cr3 - trampoline),
 			 &cr3, sizeof(cr3));
 	for (unsigned int i = 0; i < acpi.nr_cpus; i++)
-		if (acpi.cpus[i] != self)
+		if (acpi.cpus[i] != boot_id)
 			apic_send(acpi.cpus[i], ICR_INIT);
 	for (unsigned int twice = 0; twice < 2; twice++) {
 		sleep_ms(SIPI_PAUSE_MS);
 		for (unsigned int i = 0; i < acpi.nr_cpus; i++)
-			if (acpi.cpus[i] != self)
+			if (acpi.cpus[i] != boot_id)
 				apic_send(acpi.cpus[i],
 					  ICR_STARTUP | TRAMPOLINE >> 12);
 	}
@@ -89,14 +91,14 @@ static bool listed(uint32_t id)
 	return false;
 }
 
-static void check_slots(unsigned int up, uint32_t self)
+static void check_slots(unsigned int up)
 {
 	unsigned int bad_id = 0, bad_mode = 0, bad_mark = 0, twice = 0;
 
 	for (unsigned int i = 0; i < up; i++) {
 		const struct slot *s = &slots[i];
 
-		bad_id += !listed(s->apic_id) || s->apic_id == self ||
+		bad_id += !listed(s->apic_id) || s->apic_id == boot_id ||
 			  s->cpuid_id != (s->apic_id & 0xff) ||
 			  s->topology_id != s->apic_id;
 		bad_mode += !s->long_mode;
@@ -112,14 +114,17 @@ static void check_slots(unsigned int up, uint32_t self)
 
 void smp_check(void)
 {
-	uint32_t self = apic_id();
 	unsigned int others = acpi.nr_cpus ? acpi.nr_cpus - 1 : 0;
+	unsigned int before = irq_count[VECTOR_IPI];
 
-	check_that("MADT: lists the boot CPU", listed(self));
+	boot_id = apic_id();
+	check_that("MADT: lists the boot CPU", listed(boot_id));
 	if (others) {
-		start_others(self);
+		start_others();
 		wait_others(others);
-		check_slots(nr_up, self);
+		check_that("IPI from another CPU: delivered",
+			   wait_irq(VECTOR_IPI, before));
+		check_slots(nr_up);
 	}
 	check_is("CPUs up", option_number("guest.cpus=", others + 1),
 		 nr_up + 1);
