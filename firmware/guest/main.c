@@ -106,7 +106,14 @@ static void hold(uint64_t seconds)
 		sleep_ms(100);
 }
 
-/* Gives back each line it reads until one says "quit". */
+static bool same(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return *a == *b;
+}
+
+/* Gives back each line it reads, until one says "quit" or "poweroff". */
 static void echo(void)
 {
 	char text[128];
@@ -130,8 +137,10 @@ static void echo(void)
 		print("echo: ");
 		print(text);
 		print("\n");
-		if (load32((uintptr_t)text) == 0x74697571 && !text[4])
-			return; /* "quit" */
+		if (same(text, "quit"))
+			return; /* to what guest.end= says */
+		if (same(text, "poweroff"))
+			power_off();
 	}
 }
 
