@@ -5,19 +5,21 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
+
+#include "vmm/expect.h"
 
 enum config_reboot { CONFIG_REBOOT_EXIT, CONFIG_REBOOT_RESTART };
 enum config_decompress { CONFIG_DECOMPRESS_AUTO, CONFIG_DECOMPRESS_GUEST };
 enum config_backing { CONFIG_BACKING_GUEST_MEMFD, CONFIG_BACKING_MEMFD };
 
-struct config_expect; /* [expect]; see expect.h */
+#define CONFIG_MAX_CPUS 255 /* x2APIC is what more of them would need */
 
+/* Strings are owned; a zeroed config is a valid empty one. */
 struct config {
 	char *name;
-	uint64_t cpus;   /* 1 to 255 */
-	uint64_t memory; /* bytes */
+	uint64_t cpus;   /* 1 to CONFIG_MAX_CPUS */
+	uint64_t memory; /* bytes, a multiple of 4 KiB */
 	char *cvm;       /* a name that cvm_find() knows */
 	enum config_reboot on_reboot;
 	char *kernel; /* NULL: the embedded guest */
@@ -25,20 +27,28 @@ struct config {
 	char *cmdline;
 	enum config_decompress decompress;
 	enum config_backing backing;
-	struct config_expect *expect; /* NULL: none given */
+	struct expect expect; /* what cvmm test looks for */
 };
 
 /* Gives every key its default. */
 int config_init(struct config *config);
 
 /*
- * Reads the INI file at path over what config holds.  Relative paths in a
- * file are relative to the file.  One line names file, line or key and fix.
+ * Reads the INI file at path over what config holds; vm.name becomes the
+ * file's name unless it says one.  Paths in a file are relative to the file,
+ * and $NAME or ${NAME} in them is replaced from the environment.  One line
+ * names file, line, key and fix.
  */
 int config_load(struct config *config, const char *path);
 
+/* The same, but only [expect]: all that the test runner needs to know. */
+int config_load_expect(struct config *config, const char *path);
+
 /* Sets one key, "section.key=value", as --set does. */
 int config_set(struct config *config, const char *assignment);
+
+/* Sets the key called name, as config_set(). */
+int config_set_key(struct config *config, const char *name, const char *value);
 
 /* Checks what one key alone cannot: call once, after everything is set. */
 int config_check(const struct config *config);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keys: one table is parser, defaults, limits and manual.  A new key is a
+ * row here and a field in struct config.
+ */
+#include "vmm/config.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/err.h"
+#include "vmm/base/util.h"
+#include "vmm/config_key.h"
+#include "vmm/ini.h"
+#include "vmm/suggest.h"
+
+static const char *const reboot_names[] = { "exit", "restart" };
+static const char *const decompress_names[] = { "auto", "guest" };
+static const char *const backing_names[] = { "guest_memfd", "memfd" };
+static const char *const cvm_names[] = { "none", "emulated", "sw", "snp",
+					 "tdx" };
+
+#define CHOICES(names)                                            \
+	static const char *names##_choice(unsigned int i)         \
+	{                                                         \
+		return i < ARRAY_SIZE(names) ? (names)[i] : NULL; \
+	}
+CHOICES(reboot_names)
+CHOICES(decompress_names)
+CHOICES(backing_names)
+CHOICES(cvm_names)
+
+static int set_pattern(const struct config_setting *s, void *field)
+{
+	return expect_add_pattern(field, s->star, s->text);
+}
+
+static int set_input(const struct config_setting *s, void *field)
+{
+	return expect_add_input(field, s->star, s->text);
+}
+
+/* Paths in it are looked for later: keep what they are relative to. */
+static int set_requires(const struct config_setting *s, void *field)
+{
+	struct expect *e = container_of(field, struct expect, requires);
+	int rc = config_set_text(s, field);
+
+	free(e->dir);
+	e->dir = NULL;
+	return rc || !s->dir ? rc : config_relative(&e->dir, NULL, s->dir);
+}
+
+#define FIELD(f) .field = offsetof(struct config, f)
+
+/* clang-format off */
+const struct config_key config_keys[] = {
+	{ "vm.name", config_set_text, FIELD(name), .kind = "text", .min = 1,
+	  .help = "Name of the VM in messages.  Without it, the name of the "
+		  "file without .ini." },
+	{ "vm.cpus", config_set_number, FIELD(cpus), "1", "number",
+	  .min = 1, .max = CONFIG_MAX_CPUS, .help = "Virtual CPUs." },
+	{ "vm.memory", config_set_size, FIELD(memory), "512M", "size",
+	  .min = 16 * MIB, .max = 64 * KIB * GIB, .multiple = PAGE_SIZE,
+	  .help = "Guest memory.  Nothing of it is allocated before the guest "
+		  "touches it." },
+	{ "vm.cvm", config_set_choice, FIELD(cvm), "none",
+	  .choice = cvm_names_choice,
+	  .help = "The technology that protects the guest.  What is asked for "
+		  "is applied, or the VM does not start." },
+	{ "vm.on_reboot", config_set_enum, FIELD(on_reboot), "exit",
+	  .choice = reboot_names_choice,
+	  .help = "What a reboot of the guest does: end cvmm with status 3, or "
+		  "start the guest again." },
+	{ "boot.kernel", config_set_path, FIELD(kernel), .kind = "path",
+	  .help = "Linux kernel, bzImage or ELF vmlinux.  Without it, a small "
+		  "guest that is part of cvmm checks the machine." },
+	{ "boot.initrd", config_set_path, FIELD(initrd), .kind = "path",
+	  .help = "Initial RAM disk for the kernel." },
+	{ "boot.cmdline", config_set_text, FIELD(cmdline),
+	  "console=ttyS0 panic=-1", "text",
+	  .help = "Command line of the kernel." },
+	{ "boot.decompress", config_set_enum, FIELD(decompress), "auto",
+	  .choice = decompress_names_choice,
+	  .help = "Who unpacks a compressed kernel: auto is the host where "
+		  "that is not measured, which is faster; guest is always the "
+		  "kernel itself." },
+	{ "memory.backing", config_set_enum, FIELD(backing), "guest_memfd",
+	  .choice = backing_names_choice,
+	  .help = "What holds guest memory.  memfd is for hosts whose KVM has "
+		  "no mappable guest_memfd (before Linux 6.18); the host can "
+		  "then map all of the guest." },
+	{ "expect.line.*", set_pattern, FIELD(expect.lines), .kind = "pattern",
+	  .help = "Must come on the console, in the order of the numbers: a "
+		  "fixed string, or ~ and a POSIX extended regular "
+		  "expression, which is tried on whole lines." },
+	{ "expect.type.*", set_input, FIELD(expect.inputs), .kind = "text",
+	  .help = "Typed on the console when the line of the same number has "
+		  "come; \\n \\r \\t \\e \\\\ and \\xNN are escapes." },
+	{ "expect.never.*", set_pattern, FIELD(expect.never),
+	  .kind = "pattern", .help = "Must not come on the console." },
+	{ "expect.message.*", set_pattern, FIELD(expect.messages),
+	  .kind = "pattern",
+	  .help = "Must come among cvmm's own messages (standard error), in "
+		  "the order of the numbers." },
+	{ "expect.status", config_set_number, FIELD(expect.status), "0",
+	  "number", .max = 255, .help = "Exit status of cvmm run." },
+	{ "expect.timeout", config_set_duration, FIELD(expect.timeout_ms),
+	  "60s", "time", .min = 1, .max = 24 * 60 * 60000,
+	  .help = "How long the VM may take to end." },
+	{ "expect.requires", set_requires, FIELD(expect.requires),
+	  .kind = "paths",
+	  .help = "Paths, separated by blanks; the test is skipped where one "
+		  "does not exist or names a variable that is not set." },
+	{ .name = NULL },
+};
+/* clang-format on */
+
+/* Does name fit pattern, in which one '*' stands for a name without dots? */
+static bool fits(const char *pattern, const char *name, char *star, size_t size)
+{
+	size_t before = strcspn(pattern, "*"), n;
+
+	*star = '\0';
+	if (!pattern[before])
+		return !strcmp(pattern, name);
+	if (strncmp(pattern, name, before) != 0)
+		return false;
+	n = strcspn(name + before, ".");
+	if (!n || n >= size ||
+	    strcmp(pattern + before + 1, name + before + n) != 0)
+		return false;
+	memcpy(star, name + before, n);
+	star[n] = '\0';
+	return true;
+}
+
+static int unknown_key(const char *name)
+{
+	struct suggestion near = { .word = name };
+
+	for (const struct config_key *key = config_keys; key->name; key++)
+		suggest(&near, key->name);
+	return err_set(-EINVAL, "unknown key%s",
+		       near.best ? suggest_text(&near)
+				 : ", see 'cvmm help keys'");
+}
+
+static int set_key(struct config *config, const char *name, const char *text,
+		   const char *dir)
+{
+	char star[64];
+	struct config_setting s = { .text = text, .star = star, .dir = dir };
+
+	for (s.key = config_keys; s.key->name; s.key++)
+		if (fits(s.key->name, name, star, sizeof(star)))
+			return s.key->set(&s, (char *)config + s.key->field);
+	return unknown_key(name);
+}
+
+int config_set_key(struct config *config, const char *name, const char *value)
+{
+	int rc = set_key(config, name, value, NULL);
+
+	return rc ? err_in(rc, "%.80s", name) : 0;
+}
+
+int config_set(struct config *config, const char *assignment)
+{
+	const char *equals = strchr(assignment, '=');
+	char name[128];
+
+	if (!equals || equals == assignment ||
+	    (size_t)(equals - assignment) >= sizeof(name))
+		return err_set(-EINVAL, "'%.60s' is not section.key=value",
+			       assignment);
+	snprintf(name, sizeof(name), "%.*s", (int)(equals - assignment),
+		 assignment);
+	return config_set_key(config, name, equals + 1);
+}
+
+int config_init(struct config *config)
+{
+	int rc;
+
+	*config = (struct config){ 0 };
+	for (const struct config_key *key = config_keys; key->name; key++) {
+		rc = key->value ? config_set_key(config, key->name, key->value)
+				: 0;
+		if (rc) {
+			config_destroy(config);
+			return rc;
+		}
+	}
+	return config_set_key(config, "vm.name", "vm");
+}
+
+/* The name of the file at path without ".ini", unless nothing is left. */
+static int name_after(struct config *config, const char *path)
+{
+	const char *base = strrchr(path, '/');
+	char name[64];
+	char *dot;
+
+	snprintf(name, sizeof(name), "%s", base ? base + 1 : path);
+	dot = strrchr(name, '.');
+	if (dot && !strcmp(dot, ".ini"))
+		*dot = '\0';
+	return *name ? config_set_key(config, "vm.name", name) : 0;
+}
+
+static int set_entry(struct config *config, const struct ini_entry *e,
+		     const char *dir, const char *path)
+{
+	int rc = set_key(config, e->name, e->value, dir);
+
+	if (rc)
+		return err_in(rc, "%s: line %u: %s", path, e->line, e->name);
+	return 0;
+}
+
+static int load(struct config *config, const char *path, const char *section)
+{
+	const char *slash = strrchr(path, '/');
+	auto_free char *dir = strndup(path, slash ? slash + 1 - path : 0);
+	struct ini ini;
+	int rc;
+
+	if (!dir)
+		return err_set(-ENOMEM, "out of memory");
+	rc = ini_load(&ini, path);
+	if (rc)
+		return rc;
+	if (!section)
+		rc = name_after(config, path);
+	for (size_t i = 0; !rc && i < ini.count; i++)
+		if (!section ||
+		    !strncmp(ini.entries[i].name, section, strlen(section)))
+			rc = set_entry(config, &ini.entries[i], dir, path);
+	ini_destroy(&ini);
+	if (!rc) {
+		rc = expect_check(&config->expect);
+		if (rc)
+			return err_in(rc, "%s", path);
+	}
+	return rc;
+}
+
+int config_load(struct config *config, const char *path)
+{
+	return load(config, path, NULL);
+}
+
+int config_load_expect(struct config *config, const char *path)
+{
+	return load(config, path, "expect.");
+}
+
+int config_check(const struct config *config)
+{
+	if (config->initrd && !config->kernel)
+		return err_set(-EINVAL, "boot.initrd is set but boot.kernel is "
+					"not: add --kernel, or the key");
+	return expect_check(&config->expect);
+}
+
+void config_destroy(struct config *config)
+{
+	free(config->name);
+	free(config->cvm);
+	free(config->kernel);
+	free(config->initrd);
+	free(config->cmdline);
+	expect_destroy(&config->expect);
+	*config = (struct config){ 0 };
+}
