@@ -1,11 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* argv -> command; the one error line; the exit status. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "vmm/base/err.h"
+#include "vmm/base/log.h"
+#include "vmm/commands.h"
+#include "vmm/status.h"
 
-int main(void)
+/* A file opened later must not become stdin, stdout or stderr. */
+static void open_standard_fds(void)
 {
-	fprintf(stderr, "cvmm: %s\n", "no command is built in yet");
-	return 1;
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			abort();
+}
+
+static int dispatch(int argc, char **argv)
+{
+	static char help[] = "help";
+	char *help_argv[] = { help, NULL, NULL };
+	const struct command *command;
+
+	if (argc < 2)
+		return err_set(-EINVAL, "no command, see 'cvmm help'");
+	if (!strcmp(argv[1], "--version"))
+		return cmd_version(1, argv + 1);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return cmd_help(1, help_argv);
+	command = command_find(argv[1]);
+	if (!command)
+		return -EINVAL;
+	if (argc == 3 && !strcmp(argv[2], "--help")) {
+		help_argv[1] = argv[1];
+		return cmd_help(2, help_argv);
+	}
+	return command->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int rc;
+
+	open_standard_fds();
+	rc = dispatch(argc, argv);
+	if (rc >= 0 && (fflush(stdout) || ferror(stdout)))
+		rc = err_set(-EIO, "standard output: %s", strerror(errno));
+	if (rc >= 0)
+		return rc;
+	log_err("%s", err_text());
+	return STATUS_ERROR;
 }
