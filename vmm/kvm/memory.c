@@ -29,14 +29,15 @@ static int create_guest_memfd(struct memory *mem)
 static int create_memfd(struct memory *mem)
 {
 	int fd = memfd_create("cvmm-ram", MFD_CLOEXEC);
+	int rc;
 
 	if (fd >= 0 && ftruncate(fd, (off_t)mem->len) == 0)
 		return fd;
-	err_set(-errno, "%" PRIu64 " bytes of memfd: %s", mem->len,
-		strerror(errno));
+	rc = err_set(-errno, "%" PRIu64 " bytes of memfd: %s", mem->len,
+		     strerror(errno));
 	if (fd >= 0)
 		close(fd);
-	return -errno;
+	return rc;
 }
 
 static int create_store(struct memory *mem)

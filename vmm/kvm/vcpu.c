@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/base/err.h"
 
@@ -24,7 +25,7 @@ int vcpu_create(struct vcpu *vcpu)
 		return err_in(rc, "vCPU %u", vcpu->index);
 	vcpu->fd = rc;
 	vcpu->run = kvm_map(kvm, vcpu->fd, kvm->run_size, "vCPU run area");
-	return vcpu->run ? 0 : -ENOMEM;
+	return vcpu->run ? 0 : err_in(-ENOMEM, "vCPU %u", vcpu->index);
 }
 
 void vcpu_destroy(struct vcpu *vcpu)
@@ -109,6 +110,7 @@ static void *run_vcpu(void *arg)
 	struct vcpu *vcpu = arg;
 	struct vm *vm = vcpu->vm;
 
+	vcpu->tid = gettid(); /* from here vcpu_kick() sends a signal */
 	while (vm->end == VM_RUNNING) {
 		struct vm_exit e;
 		int rc = kvm_run(&vm->kvm, vcpu->fd);
@@ -119,9 +121,11 @@ static void *run_vcpu(void *arg)
 			       vcpu->run->exit_reason, vcpu->index);
 			break;
 		}
-		vcpu->exits[e.kind]++;
+		atomic_fetch_add_explicit(&vcpu->exits[e.kind], 1,
+					  memory_order_relaxed);
 		handle_exit(vcpu, &e);
 	}
+	vcpu->tid = 0;
 	return NULL;
 }
 
@@ -168,13 +172,22 @@ int vcpu_start(struct vcpu *vcpu)
 
 void vcpu_kick(struct vcpu *vcpu)
 {
+	int tid;
+
+	if (!vcpu->run)
+		return; /* vcpu_create() did not get that far */
 	/*
 	 * KVM_RUN looks at the flag before it enters the guest, and the
-	 * signal takes it out: whichever comes first, none is lost.
+	 * signal takes it out: whichever comes first, none is lost.  The
+	 * thread sets its tid before it looks at anything.  By tid, as a
+	 * pthread_t must not be used once the thread may have been joined;
+	 * should the number be in use again by then, another thread of ours
+	 * gets an EINTR.
 	 */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	if (vcpu->started)
-		pthread_kill(vcpu->thread, SIGRTMIN);
+	tid = vcpu->tid;
+	if (tid)
+		tgkill(getpid(), tid, SIGRTMIN);
 }
 
 void vcpu_join(struct vcpu *vcpu)

@@ -35,8 +35,9 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	pthread_t thread;
-	bool started;
-	uint64_t exits[EXIT_KINDS];
+	bool started;   /* for who starts and joins: one thread */
+	atomic_int tid; /* of the thread while it runs, else 0 */
+	atomic_uint_least64_t exits[EXIT_KINDS];
 };
 
 struct vm {
