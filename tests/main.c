@@ -11,6 +11,7 @@ static Suite *(*const suites[])(void) = {
 	acpi_suite,
 	power_suite,
 	blobs_suite,
+	serial_suite,
 };
 
 int main(void)

@@ -8,3 +8,4 @@ Suite *base_suite(void);
 Suite *acpi_suite(void);
 Suite *power_suite(void);
 Suite *blobs_suite(void);
+Suite *serial_suite(void);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes on their way from vCPU threads to a slow reader: a ring that the
+ * event loop empties into an outlet.  Putting never waits.  Embedded in a
+ * device and guarded by the device's mutex.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "devices/outlet.h"
+#include "vmm/base/event.h"
+
+#define SPOOL_LEN 65536
+
+struct spool {
+	pthread_mutex_t *lock;   /* the owner's; guards the next five */
+	unsigned int head, tail; /* run freely */
+	bool draining;           /* the event thread will look */
+	bool broken;             /* nobody reads: bytes are dropped */
+	uint8_t *data;
+
+	/* The event thread's. */
+	struct event_loop *loop;
+	struct event_source timer, writable;
+	struct outlet outlet;
+};
+
+/*
+ * Sends to fd (not owned; broken or -1: bytes are dropped) from the thread
+ * that runs loop.  The process must ignore SIGPIPE.
+ */
+int spool_init(struct spool *sp, pthread_mutex_t *lock, struct event_loop *loop,
+	       int fd);
+void spool_destroy(struct spool *sp); /* twice is fine; loop not running */
+
+/* With the lock held. */
+unsigned int spool_room(const struct spool *sp);
+void spool_put(struct spool *sp, uint8_t byte); /* dropped without room */
+
+/*
+ * Writes what is left, waiting at most timeout_ms for the reader.  Without
+ * the lock, when nobody puts and the loop has stopped.
+ */
+void spool_flush(struct spool *sp, unsigned int timeout_ms);
