@@ -45,6 +45,7 @@ struct image {
 	unsigned int nr_owned, nr_fds;
 	void *owned[IMAGE_MAX_REGIONS]; /* freed by image_destroy() */
 	int fds[4];                     /* closed by image_destroy() */
+	char note[128]; /* who unpacks the kernel and why, for -v; or "" */
 };
 
 /*
@@ -53,6 +54,14 @@ struct image {
  */
 int image_add(struct image *image, const struct image_region *region);
 
+/* The first region that meets [gpa, gpa + len), which must not wrap; or NULL.
+ */
+const struct image_region *image_find(const struct image *image, gpa_t gpa,
+				      uint64_t len);
+
+/* A fill() for regions whose bytes are at data. */
+int image_fill_data(const struct image_region *r, uint8_t *dst);
+
 /*
  * Adds len bytes of data, which must be malloc()ed and belong to the image
  * from here on, also on failure.  NULL data: -ENOMEM with text.
@@ -60,9 +69,12 @@ int image_add(struct image *image, const struct image_region *region);
 int image_add_data(struct image *image, const char *name, gpa_t gpa, void *data,
 		   size_t len);
 
+/* Has the image free() data in the end.  -ENOSPC: freed at once. */
+int image_own(struct image *image, void *data);
+
 /*
  * Adds len bytes at off of the open file fd.  The image owns fd from here on,
- * also on failure.
+ * also on failure; owning the same fd twice is fine.
  */
 int image_add_file(struct image *image, const char *name, gpa_t gpa, int fd,
 		   uint64_t off, uint64_t len);
