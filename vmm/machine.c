@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What machine.h declares.  One function per step, called in order. */
+#include "vmm/machine.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "boot/boot.h"
+#include "devices/power.h"
+#include "devices/serial.h"
+#include "vmm/base/event.h"
+#include "vmm/base/layout_x86.h"
+#include "vmm/base/log.h"
+#include "vmm/cvm/cvm.h"
+#include "vmm/kvm/vcpu.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/status.h"
+
+#define FLUSH_MS 2000 /* for console output when the VM has ended */
+
+struct machine {
+	const struct config *config;
+	struct event_loop loop;
+	struct event_source signals;
+	struct serial *serial;
+	struct power power;
+	struct vm vm;
+	atomic_bool panicked; /* the console said so */
+	int signal;           /* that stopped the VM; 0: none */
+};
+
+static void on_ended(void *ctx)
+{
+	struct machine *m = ctx;
+
+	event_loop_stop(&m->loop);
+}
+
+static void on_power(void *ctx, enum power_request what)
+{
+	struct machine *m = ctx;
+
+	if (what == POWER_OFF)
+		vm_end(&m->vm, VM_POWEROFF, "guest powered off");
+	else
+		vm_end(&m->vm, VM_RESET, "guest rebooted");
+}
+
+static void on_signal(struct event_source *s, uint32_t events)
+{
+	struct machine *m = container_of(s, struct machine, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(s->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	m->signal = (int)info.ssi_signo;
+	vm_end(&m->vm, VM_STOPPED, "stopped by SIG%s", sigabbrev_np(m->signal));
+}
+
+/* A Linux that panics says so and then resets or hangs. */
+static void on_console_line(void *ctx, const uint8_t *line, size_t len)
+{
+	static const char panic[] = "Kernel panic - not syncing";
+	struct machine *m = ctx;
+
+	if (!m->panicked && memmem(line, len, panic, sizeof(panic) - 1)) {
+		m->panicked = true;
+		log_warn("%s: the guest's console reports a kernel panic",
+			 m->config->name);
+	}
+}
+
+static int watch_signals(struct machine *m)
+{
+	sigset_t set;
+	int rc;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->signals.fd < 0)
+		return err_set(-errno, "signalfd: %s", strerror(errno));
+	m->signals.ready = on_signal;
+	rc = event_add(&m->loop, &m->signals, EPOLLIN);
+	return rc;
+}
+
+static int create_vm(struct machine *m, struct kvm_sys *sys,
+		     const struct memmap *map)
+{
+	const struct config *c = m->config;
+	struct memory_range ranges[ARRAY_SIZE(map->ram)];
+	struct vm_params p = {
+		.cvm = cvm_find(c->cvm),
+		.backing = c->backing == CONFIG_BACKING_MEMFD
+				   ? MEMORY_MEMFD
+				   : MEMORY_GUEST_MEMFD,
+		.ranges = ranges,
+		.nr_ranges = map->nr_ram,
+		.nr_vcpus = (unsigned int)c->cpus,
+	};
+	int rc;
+
+	for (unsigned int i = 0; i < map->nr_ram; i++)
+		ranges[i] = (struct memory_range){ map->ram[i].gpa,
+						   map->ram[i].len };
+	rc = vm_create(&m->vm, sys, &p);
+	m->vm.ended = on_ended;
+	m->vm.ctx = m;
+	return rc;
+}
+
+static int add_devices(struct machine *m)
+{
+	int rc = serial_create(&m->serial, &m->loop, STDOUT_FILENO);
+
+	if (rc)
+		return rc;
+	serial_on_line(m->serial, on_console_line, m);
+	power_init(&m->power, on_power, m);
+	rc = bus_add(&m->vm.pio, serial_window(m->serial));
+	if (!rc)
+		rc = bus_add(&m->vm.pio, &m->power.window);
+	return rc;
+}
+
+static int build_image(const struct machine *m, struct image *image)
+{
+	const struct config *c = m->config;
+	struct boot_request req = {
+		.kernel = c->kernel,
+		.initrd = c->initrd,
+		.cmdline = c->cmdline,
+		.decompress = c->decompress == CONFIG_DECOMPRESS_GUEST
+				      ? BOOT_DECOMPRESS_GUEST
+				      : BOOT_DECOMPRESS_AUTO,
+		.memory = c->memory,
+		.nr_cpus = (unsigned int)c->cpus,
+	};
+
+	if (getrandom(&req.seed, sizeof(req.seed), 0) != sizeof(req.seed))
+		return err_set(-EIO, "no random numbers from the kernel");
+	return boot_build(image, &req);
+}
+
+/* Everything up to the moment before the first instruction. */
+static int build(struct machine *m, struct kvm_sys *sys)
+{
+	struct image image = { 0 };
+	struct memmap map;
+	int rc = memmap_build(&map, m->config->memory);
+
+	if (!rc)
+		rc = event_loop_init(&m->loop);
+	if (!rc)
+		rc = watch_signals(m);
+	if (!rc)
+		rc = build_image(m, &image);
+	if (!rc)
+		rc = create_vm(m, sys, &map);
+	if (!rc)
+		rc = add_devices(m);
+	if (!rc)
+		rc = vm_launch(&m->vm, &image);
+	image_destroy(&image);
+	return rc;
+}
+
+static void report(const struct machine *m)
+{
+	const struct vm *vm = &m->vm;
+
+	log_debug("%s: guest RAM: %" PRIu64 " bytes, %" PRIu64
+		  " allocated in %s",
+		  m->config->name, vm->memory.len,
+		  memory_allocated(&vm->memory),
+		  vm->memory.backing == MEMORY_MEMFD ? "memfd" : "guest_memfd");
+	log_debug("%s: exits: %" PRIu64 " pio, %" PRIu64 " mmio, %" PRIu64
+		  " interrupted; accesses to nothing: %lu pio, %lu mmio",
+		  m->config->name, vm_exits(vm, EXIT_PIO),
+		  vm_exits(vm, EXIT_MMIO), vm_exits(vm, EXIT_INTERRUPTED),
+		  atomic_load(&vm->pio.unclaimed),
+		  atomic_load(&vm->mmio.unclaimed));
+}
+
+/* Says how the VM ended and picks the exit status. */
+static int conclude(struct machine *m, bool *restart)
+{
+	const char *name = m->config->name, *text = m->vm.end_text;
+	unsigned int failures = m->power.status;
+
+	switch (m->vm.end) {
+	case VM_POWEROFF:
+		if (failures) {
+			log_err("%s: %u checks of the guest failed", name,
+				failures);
+			return STATUS_CHECKS_FAILED;
+		}
+		log_info("%s: %s", name, text);
+		return STATUS_OK;
+	case VM_RESET:
+		*restart = m->config->on_reboot == CONFIG_REBOOT_RESTART;
+		log_info("%s: %s%s", name, text,
+			 m->panicked ? " after a kernel panic" : "");
+		return m->panicked ? STATUS_PANIC : STATUS_REBOOT;
+	case VM_TRIPLE_FAULT:
+		log_err("%s: %s", name, text);
+		return STATUS_TRIPLE_FAULT;
+	case VM_STOPPED:
+		log_info("%s: %s", name, text);
+		return m->signal == SIGINT ? STATUS_INTERRUPTED
+					   : 128 + m->signal;
+	case VM_FAILED:
+	case VM_RUNNING:
+		break;
+	}
+	log_err("%s: %s", name, text);
+	return STATUS_VM_FAILED;
+}
+
+static int run(struct machine *m)
+{
+	int rc = vm_start(&m->vm);
+
+	if (!rc)
+		rc = event_loop_run(&m->loop);
+	if (rc)
+		vm_end(&m->vm, VM_FAILED, "%s", err_text());
+	return rc;
+}
+
+static void destroy(struct machine *m)
+{
+	vm_destroy(&m->vm);
+	if (m->serial)
+		serial_destroy(m->serial);
+	if (m->signals.fd >= 0)
+		close(m->signals.fd);
+	event_loop_destroy(&m->loop);
+}
+
+int machine_run(const struct config *config, struct kvm_sys *sys, bool *restart)
+{
+	struct machine m = {
+		.config = config,
+		.signals.fd = -1,
+		.loop = { .epoll_fd = -1, .stop_fd = -1 },
+	};
+	int rc = build(&m, sys);
+
+	*restart = false;
+	if (!rc)
+		rc = run(&m);
+	if (!rc) {
+		for (unsigned int i = 0; i < m.vm.nr_vcpus; i++)
+			vcpu_join(&m.vm.vcpus[i]);
+		serial_flush(m.serial, FLUSH_MS);
+		report(&m);
+		rc = conclude(&m, restart);
+	}
+	destroy(&m);
+	return rc;
+}
