@@ -44,3 +44,57 @@ lab_lock()
 	say "waiting for another run to finish with $1"
 	flock "$lock"
 }
+
+# module_order DIR NAME...: the files of these modules and of what they depend on, in
+# the order to load them, relative to DIR; built-in ones need no file.
+module_order()
+{
+	awk -v names="${*:2}" '
+	function key(file) { sub(/.*\//, "", file); sub(/\.ko.*/, "", file)
+			     gsub(/-/, "_", file); return file }
+	FILENAME ~ /builtin$/ { builtin[key($1)] = 1; next }
+	{ file[key($1)] = substr($1, 1, length($1) - 1); deps[key($1)] = $0 }
+	END {
+		n = split(names, name, " ")
+		for (i = 1; i <= n; i++) {
+			k = key(name[i])
+			if (k in file) {
+				for (j = split(deps[k], dep, " "); j > 1; j--)
+					if (!seen[dep[j]]++) print dep[j]
+				if (!seen[file[k]]++) print file[k]
+			} else if (!(k in builtin)) {
+				print name[i] > "/dev/stderr"; exit 1
+			}
+		}
+	}' "$1/modules.builtin" "$1/modules.dep" || die "${1##*/} has no such module"
+}
+
+# add_modules DIR ROOT NAME...: put modules into an initrd, decompressed, and their
+# names in load order into ROOT/modules.
+add_modules()
+{
+	local dir=$1 root=$2 order file
+
+	order=$(module_order "$dir" "${@:3}")
+	: > "$root/modules"
+	[ -n "$order" ] || return 0
+	mkdir -p "$root/lib"
+	for file in $order; do
+		case $file in
+		*.xz) xz -dc "$dir/$file" > "$root/lib/$(basename "$file" .xz)" ;;
+		*.zst) zstd -qdc "$dir/$file" > "$root/lib/$(basename "$file" .zst)" ;;
+		*) cp "$dir/$file" "$root/lib/" ;;
+		esac
+		file=${file##*/}
+		echo "/lib/${file%.ko*}.ko" >> "$root/modules"
+	done
+}
+
+# pack_initrd ROOT: the directory as a cpio archive on stdout, the same bytes for the
+# same contents.
+pack_initrd()
+{
+	find "$1" -mindepth 1 -exec touch -h -d @0 {} +
+	(cd "$1" && find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort |
+		cpio -o --quiet -H newc --owner=0:0 --reproducible)
+}
