@@ -14,14 +14,13 @@
 #include "vmm/base/err.h"
 #include "vmm/base/util.h"
 #include "vmm/config_key.h"
+#include "vmm/cvm/cvm.h"
 #include "vmm/ini.h"
 #include "vmm/suggest.h"
 
 static const char *const reboot_names[] = { "exit", "restart" };
 static const char *const decompress_names[] = { "auto", "guest" };
 static const char *const backing_names[] = { "guest_memfd", "memfd" };
-static const char *const cvm_names[] = { "none", "emulated", "sw", "snp",
-					 "tdx" };
 
 #define CHOICES(names)                                            \
 	static const char *names##_choice(unsigned int i)         \
@@ -31,7 +30,6 @@ static const char *const cvm_names[] = { "none", "emulated", "sw", "snp",
 CHOICES(reboot_names)
 CHOICES(decompress_names)
 CHOICES(backing_names)
-CHOICES(cvm_names)
 
 static int set_pattern(const struct config_setting *s, void *field)
 {
@@ -68,7 +66,7 @@ const struct config_key config_keys[] = {
 	  .help = "Guest memory.  Nothing of it is allocated before the guest "
 		  "touches it." },
 	{ "vm.cvm", config_set_choice, FIELD(cvm), "none",
-	  .choice = cvm_names_choice,
+	  .choice = cvm_name,
 	  .help = "The technology that protects the guest.  What is asked for "
 		  "is applied, or the VM does not start." },
 	{ "vm.on_reboot", config_set_enum, FIELD(on_reboot), "exit",
