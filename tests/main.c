@@ -12,6 +12,8 @@ static Suite *(*const suites[])(void) = {
 	power_suite,
 	blobs_suite,
 	serial_suite,
+	terminal_suite,
+	event_suite,
 };
 
 int main(void)
