@@ -75,7 +75,7 @@ $(B)/firmware/guest.bin: firmware/guest/guest.ld $(call obj,$(guest))
 	$(Q)$(LD) -nostdlib -static --build-id=none -z noexecstack --no-warn-rwx-segments -T $< -o $(B)/firmware/guest.elf $(filter %.o,$^)
 	$(Q)objcopy -O binary $(B)/firmware/guest.elf $@
 
-need-build: ; @test ! -x tests/setup || tests/setup build
+need-build: ; @tests/setup build
 
 check: all $(B)/tests/run replay        ## set up and run every test
 	$(Q)tests/setup ci
