@@ -49,7 +49,9 @@ lab_lock()
 # the order to load them, relative to DIR; built-in ones need no file.
 module_order()
 {
-	awk -v names="${*:2}" '
+	local order
+
+	order=$(awk -v names="${*:2}" '
 	function key(file) { sub(/.*\//, "", file); sub(/\.ko.*/, "", file)
 			     gsub(/-/, "_", file); return file }
 	FILENAME ~ /builtin$/ { builtin[key($1)] = 1; next }
@@ -63,10 +65,11 @@ module_order()
 					if (!seen[dep[j]]++) print dep[j]
 				if (!seen[file[k]]++) print file[k]
 			} else if (!(k in builtin)) {
-				print name[i] > "/dev/stderr"; exit 1
+				print "no module " name[i]; exit 1
 			}
 		}
-	}' "$1/modules.builtin" "$1/modules.dep" || die "${1##*/} has no such module"
+	}' "$1/modules.builtin" "$1/modules.dep") || die "kernel ${1##*/}: ${order##*$'\n'}"
+	echo "$order"
 }
 
 # add_modules DIR ROOT NAME...: put modules into an initrd, decompressed, and their
@@ -87,6 +90,20 @@ add_modules()
 		esac
 		file=${file##*/}
 		echo "/lib/${file%.ko*}.ko" >> "$root/modules"
+	done
+}
+
+# add_busybox ROOT: busybox under all its names; it must need no libraries.
+add_busybox()
+{
+	local binary name
+
+	binary=$(command -v busybox) || die "busybox is not installed; run tests/setup lab"
+	mkdir -p "$1/bin" "$1/sbin"
+	cp "$binary" "$1/bin/busybox"
+	chmod 755 "$1/bin/busybox"
+	for name in $("$binary" --list); do
+		[ "$name" = busybox ] || ln -s busybox "$1/bin/$name"
 	done
 }
 
