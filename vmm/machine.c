@@ -19,9 +19,9 @@
 #include "vmm/base/layout_x86.h"
 #include "vmm/base/log.h"
 #include "vmm/cvm/cvm.h"
-#include "vmm/kvm/vcpu.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/status.h"
+#include "vmm/terminal.h"
 
 #define FLUSH_MS 2000 /* for console output when the VM has ended */
 
@@ -30,6 +30,7 @@ struct machine {
 	struct event_loop loop;
 	struct event_source signals;
 	struct serial *serial;
+	struct terminal *terminal;
 	struct power power;
 	struct vm vm;
 	atomic_bool panicked; /* the console said so */
@@ -51,6 +52,28 @@ static void on_power(void *ctx, enum power_request what)
 		vm_end(&m->vm, VM_POWEROFF, "guest powered off");
 	else
 		vm_end(&m->vm, VM_RESET, "guest rebooted");
+}
+
+static size_t on_input(void *ctx, const uint8_t *data, size_t len)
+{
+	struct machine *m = ctx;
+
+	return serial_input(m->serial, data, len);
+}
+
+static void on_room(void *ctx)
+{
+	struct machine *m = ctx;
+
+	terminal_room(m->terminal);
+}
+
+static void on_quit(void *ctx)
+{
+	struct machine *m = ctx;
+
+	m->signal = SIGINT;
+	vm_end(&m->vm, VM_STOPPED, "stopped by Ctrl-a x");
 }
 
 static void on_signal(struct event_source *s, uint32_t events)
@@ -128,6 +151,7 @@ static int add_devices(struct machine *m)
 	if (rc)
 		return rc;
 	serial_on_line(m->serial, on_console_line, m);
+	serial_on_room(m->serial, on_room, m);
 	power_init(&m->power, on_power, m);
 	rc = bus_add(&m->vm.pio, serial_window(m->serial));
 	if (!rc)
@@ -231,20 +255,29 @@ static int conclude(struct machine *m, bool *restart)
 
 static int run(struct machine *m)
 {
-	int rc = vm_start(&m->vm);
+	const struct terminal_user user = { .input = on_input,
+					    .quit = on_quit,
+					    .ctx = m };
+	int rc = terminal_create(&m->terminal, &m->loop, STDIN_FILENO, &user);
 
+	if (!rc)
+		rc = vm_start(&m->vm);
 	if (!rc)
 		rc = event_loop_run(&m->loop);
 	if (rc)
-		vm_end(&m->vm, VM_FAILED, "%s", err_text());
-	return rc;
+		return rc;
+	vm_stop(&m->vm);
+	serial_flush(m->serial, FLUSH_MS);
+	terminal_destroy(m->terminal);
+	m->terminal = NULL;
+	return 0;
 }
 
 static void destroy(struct machine *m)
 {
 	vm_destroy(&m->vm);
-	if (m->serial)
-		serial_destroy(m->serial);
+	terminal_destroy(m->terminal);
+	serial_destroy(m->serial);
 	if (m->signals.fd >= 0)
 		close(m->signals.fd);
 	event_loop_destroy(&m->loop);
@@ -263,9 +296,6 @@ int machine_run(const struct config *config, struct kvm_sys *sys, bool *restart)
 	if (!rc)
 		rc = run(&m);
 	if (!rc) {
-		for (unsigned int i = 0; i < m.vm.nr_vcpus; i++)
-			vcpu_join(&m.vm.vcpus[i]);
-		serial_flush(m.serial, FLUSH_MS);
 		report(&m);
 		rc = conclude(&m, restart);
 	}

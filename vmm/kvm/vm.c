@@ -115,12 +115,17 @@ void vm_end(struct vm *vm, enum vm_end why, const char *fmt, ...)
 		vm->ended(vm->ctx);
 }
 
-void vm_destroy(struct vm *vm)
+void vm_stop(struct vm *vm)
 {
 	if (vm->end == VM_RUNNING)
 		vm_end(vm, VM_STOPPED, "destroyed");
 	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
 		vcpu_join(&vm->vcpus[i]);
+}
+
+void vm_destroy(struct vm *vm)
+{
+	vm_stop(vm);
 	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
 		vcpu_destroy(&vm->vcpus[i]);
 	free(vm->vcpus);

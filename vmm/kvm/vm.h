@@ -82,7 +82,9 @@ int vm_start(struct vm *vm);
  */
 void vm_end(struct vm *vm, enum vm_end why, const char *fmt, ...) PRINTF(3, 4);
 
-/* Waits for the vCPU threads, then frees everything.  Twice is fine. */
+/* Ends the VM if need be and waits for the vCPU threads.  Twice is fine. */
+void vm_stop(struct vm *vm);
+/* The same, then frees everything.  Twice is fine. */
 void vm_destroy(struct vm *vm);
 
 /* Sum over the vCPUs of exits of one kind, so far. */
