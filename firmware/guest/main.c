@@ -1,5 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order of the checks, what the command line asks for, and the end. */
+/*
+ * The order of the checks, what the command line asks for, and the end:
+ *
+ *	guest.cpus=N guest.memory=SIZE	what the machine must have
+ *	guest.fail=1			fail one check
+ *	guest.flood=KIB			write so much to the console
+ *	guest.echo=1			give back lines of input until "quit"
+ *					(or switch off at "poweroff")
+ *	guest.hold=SECONDS		sleep so long before the end
+ *	guest.end=HOW			poweroff, reboot, panic, triplefault
+ *					or hang; default poweroff
+ */
 #include "firmware/guest/guest.h"
 
 /* Documentation/arch/x86/zero-page.rst */
