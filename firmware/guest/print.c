@@ -12,6 +12,8 @@
 #define IIR_FIFO 0xc0
 #define LCR 3
 #define LCR_8N1 0x03
+#define MCR 4
+#define MCR_DTR_RTS 0x03 /* ready for input */
 #define LSR 5
 #define LSR_DR 0x01
 #define LSR_THRE 0x20
@@ -51,6 +53,7 @@ void serial_init(void)
 	outb(X86_SERIAL + FCR, FCR_ENABLE);
 	if ((inb(X86_SERIAL + FCR) & IIR_FIFO) == IIR_FIFO)
 		burst = FIFO_SIZE;
+	outb(X86_SERIAL + MCR, MCR_DTR_RTS);
 }
 
 bool serial_read(char *c)
