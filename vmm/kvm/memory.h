@@ -37,5 +37,5 @@ int memory_init(struct memory *mem, struct kvm *kvm,
 		unsigned int nr_ranges);
 void memory_destroy(struct memory *mem); /* twice is fine */
 
-/* Bytes of RAM the kernel has allocated so far (mincore(2)). */
+/* Bytes of RAM the kernel has allocated so far; cheap for any size. */
 uint64_t memory_allocated(const struct memory *mem);
