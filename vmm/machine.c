@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "boot/boot.h"
+#include "devices/pci.h"
 #include "devices/power.h"
 #include "devices/serial.h"
 #include "vmm/base/event.h"
@@ -32,6 +33,7 @@ struct machine {
 	struct serial *serial;
 	struct terminal *terminal;
 	struct power power;
+	struct pci_bus pci;
 	struct vm vm;
 	atomic_bool panicked; /* the console said so */
 	int signal;           /* that stopped the VM; 0: none */
@@ -156,6 +158,9 @@ static int add_devices(struct machine *m)
 	rc = bus_add(&m->vm.pio, serial_window(m->serial));
 	if (!rc)
 		rc = bus_add(&m->vm.pio, &m->power.window);
+	pci_bus_init(&m->pci);
+	if (!rc)
+		rc = bus_add(&m->vm.mmio, &m->pci.window);
 	return rc;
 }
 
@@ -224,7 +229,7 @@ static int conclude(struct machine *m, bool *restart)
 	const char *name = m->config->name, *text = m->vm.end_text;
 	unsigned int failures = m->power.status;
 
-	switch (m->vm.end) {
+	switch (atomic_load(&m->vm.end)) {
 	case VM_POWEROFF:
 		if (failures) {
 			log_err("%s: %u checks of the guest failed", name,
