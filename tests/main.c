@@ -15,6 +15,9 @@ static Suite *(*const suites[])(void) = {
 	pci_suite,
 	terminal_suite,
 	event_suite,
+	fake_vm_suite,
+	fake_vcpu_suite,
+	launch_suite,
 };
 
 int main(void)

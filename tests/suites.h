@@ -12,3 +12,6 @@ Suite *serial_suite(void);
 Suite *pci_suite(void);
 Suite *terminal_suite(void);
 Suite *event_suite(void);
+Suite *fake_vm_suite(void);
+Suite *fake_vcpu_suite(void);
+Suite *launch_suite(void);

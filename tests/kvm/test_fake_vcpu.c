@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules of the fake kernel for vCPUs: see world.h. */
+#include "suites.h"
+#include "support/world.h"
+
+static int cpuid_with_impossible_virtual_size(struct world *w)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry;
+	} c = { .head.nent = 1,
+		.entry = { .function = 0x80000008, .eax = 0x3330 } };
+
+	return world_call(w, world_vcpu(w, 0), KVM_SET_CPUID2, &c);
+}
+
+/* Sets the special registers after `change` of their reset values. */
+static int sregs(struct world *w, void (*change)(struct kvm_sregs *s))
+{
+	struct kvm_sregs s;
+	int fd = world_vcpu(w, 0), rc = world_call(w, fd, KVM_GET_SREGS, &s);
+
+	if (rc)
+		return -ENOTRECOVERABLE;
+	change(&s);
+	return world_call(w, fd, KVM_SET_SREGS, &s);
+}
+
+static void long_mode(struct kvm_sregs *s)
+{
+	s->cr0 = 0x80000031;
+	s->cr4 = 0x20;
+	s->efer = 0x500;
+	s->cr3 = 0x1000;
+	s->cs.l = 1;
+}
+
+static void long_without_pae(struct kvm_sregs *s)
+{
+	long_mode(s);
+	s->cr4 = 0;
+}
+
+static void long_without_lma(struct kvm_sregs *s)
+{
+	long_mode(s);
+	s->efer = 0x100;
+}
+
+static void long_with_far_cr3(struct kvm_sregs *s)
+{
+	long_mode(s);
+	s->cr3 = 1ULL << 60;
+}
+
+static void lma_without_paging(struct kvm_sregs *s)
+{
+	s->efer = 0x500;
+}
+
+static void code_64_without_long(struct kvm_sregs *s)
+{
+	s->cs.l = 1;
+}
+
+static void paging_without_protection(struct kvm_sregs *s)
+{
+	s->cr0 = 0x80000010;
+}
+
+static void not_write_through_alone(struct kvm_sregs *s)
+{
+	s->cr0 = 0x20000010;
+}
+
+static void cr0_high_bits(struct kvm_sregs *s)
+{
+	s->cr0 |= 1ULL << 32;
+}
+
+static void cr4_unknown_bit(struct kvm_sregs *s)
+{
+	s->cr4 = 1ULL << 40;
+}
+
+static void apic_base_reserved_bit(struct kvm_sregs *s)
+{
+	s->apic_base |= 1;
+}
+
+/* A case for each: its values in KVM_SET_SREGS. */
+#define SREGS_CASE(change)                         \
+	static int sregs_##change(struct world *w) \
+	{                                          \
+		return sregs(w, change);           \
+	}
+SREGS_CASE(long_mode)
+SREGS_CASE(long_without_pae)
+SREGS_CASE(long_without_lma)
+SREGS_CASE(long_with_far_cr3)
+SREGS_CASE(lma_without_paging)
+SREGS_CASE(code_64_without_long)
+SREGS_CASE(paging_without_protection)
+SREGS_CASE(not_write_through_alone)
+SREGS_CASE(cr0_high_bits)
+SREGS_CASE(cr4_unknown_bit)
+SREGS_CASE(apic_base_reserved_bit)
+
+static int msrs(struct world *w, uint32_t index, uint64_t data)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entries[2];
+	} m = { .head.nmsrs = 2,
+		.entries = { { .index = 0x277, .data = 0x0007040600070406 },
+			     { .index = index, .data = data } } };
+
+	return world_call(w, world_vcpu(w, 0), KVM_SET_MSRS, &m);
+}
+
+static int good_msrs(struct world *w)
+{
+	return msrs(w, 0x2ff, 0x806);
+}
+
+static int unknown_msr(struct world *w)
+{
+	return msrs(w, 0x4b564dff, 0);
+}
+
+static int mtrr_of_unknown_type(struct world *w)
+{
+	return msrs(w, 0x2ff, 0x802);
+}
+
+static int run_with_argument(struct world *w)
+{
+	return world_number(w, world_vcpu(w, 0), KVM_RUN, 1);
+}
+
+static int run_when_told_not_to(struct world *w)
+{
+	int fd, rc, size = world_number(w, w->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	struct kvm_run *run;
+
+	world_split_irqchip(w, 0, 0);
+	fd = world_vcpu(w, 0);
+	run = w->sys->map(w->sys, fd, (size_t)size);
+	if (!run)
+		return -ENOTRECOVERABLE;
+	run->immediate_exit = 1;
+	rc = world_number(w, fd, KVM_RUN, 0);
+	w->sys->unmap(w->sys, run, (size_t)size);
+	return rc;
+}
+
+static const struct world_case cases[] = {
+	CASE(-EINVAL, cpuid_with_impossible_virtual_size),
+	CASE(0, sregs_long_mode),
+	CASE(-EINVAL, sregs_long_without_pae),
+	CASE(-EINVAL, sregs_long_without_lma),
+	CASE(-EINVAL, sregs_long_with_far_cr3),
+	CASE(-EINVAL, sregs_lma_without_paging),
+	CASE(-EINVAL, sregs_code_64_without_long),
+	CASE(-EINVAL, sregs_paging_without_protection),
+	CASE(-EINVAL, sregs_not_write_through_alone),
+	CASE(-EINVAL, sregs_cr0_high_bits),
+	CASE(-EINVAL, sregs_cr4_unknown_bit),
+	CASE(-EINVAL, sregs_apic_base_reserved_bit),
+	CASE(2, good_msrs),
+	CASE(1, unknown_msr),
+	CASE(1, mtrr_of_unknown_type),
+	CASE(-EINVAL, run_with_argument),
+	CASE(-EINTR, run_when_told_not_to),
+};
+
+START_TEST(fake_refuses_what_kvm_refuses)
+{
+	world_check_fake(&cases[_i]);
+}
+END_TEST
+
+START_TEST(kvm_refuses_what_the_fake_refuses)
+{
+	world_check_real(&cases[_i]);
+}
+END_TEST
+
+Suite *fake_vcpu_suite(void)
+{
+	Suite *s = suite_create("fake_vcpu");
+	TCase *tc = tcase_create("fake_vcpu");
+
+	tcase_add_loop_test(tc, fake_refuses_what_kvm_refuses, 0,
+			    ARRAY_SIZE(cases));
+	tcase_add_loop_test(tc, kvm_refuses_what_the_fake_refuses, 0,
+			    ARRAY_SIZE(cases));
+	suite_add_tcase(s, tc);
+	return s;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A kernel for tests: a struct kvm_sys that does what KVM does for the part
+ * of it that we use, and refuses what KVM would refuse, by argument and by
+ * order.  Every rule names its source: api.rst is Documentation/virt/kvm/
+ * api.rst, and kernel lines and functions are those of Linux 7.2.13.
+ *
+ * It keeps no log: put a struct kvm_trace around it for that, and a struct
+ * fault_kvm to make calls fail.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "vmm/kvm/kvm.h"
+
+#define FAKE_MAX_FDS 1024
+#define FAKE_MAX_CAPS 32
+#define FAKE_MAX_VCPUS 255
+#define FAKE_MAX_SLOTS 16
+#define FAKE_MAX_MAPS 512
+#define FAKE_RUN_SIZE 12288 /* kvm_run, PIO data, coalesced MMIO: x86 */
+
+enum fake_kind { FAKE_FREE, FAKE_KVM, FAKE_VM, FAKE_VCPU, FAKE_GMEM };
+
+struct fake_vcpu {
+	bool exists;
+	unsigned int maxphyaddr; /* of its CPUID */
+	unsigned int runs;       /* calls of fake_kvm.run so far */
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_cpuid_entry2 cpuid[256]; /* as set last */
+	unsigned int nr_cpuid;
+	struct kvm_msr_entry msrs[16]; /* as set last */
+	unsigned int nr_msrs;
+	struct kvm_run *run; /* NULL: not mapped */
+};
+
+struct fake_slot {
+	bool used;
+	uint64_t gpa, len, host;
+	int gmem; /* -1: none */
+	uint64_t gmem_off;
+};
+
+struct fake_vm { /* the VM made last; another may be made once it is gone */
+	unsigned long type;
+	bool split_irqchip;
+	unsigned int nr_vcpus;
+	struct fake_vcpu vcpus[FAKE_MAX_VCPUS];
+	struct fake_slot slots[FAKE_MAX_SLOTS];
+};
+
+struct fake_fd {
+	enum fake_kind kind;
+	unsigned int vcpu;    /* FAKE_VCPU: its id */
+	int memfd;            /* FAKE_GMEM: what is under it */
+	uint64_t size, flags; /* FAKE_GMEM */
+};
+
+struct fake_kvm {
+	struct kvm_sys sys; /* hand &fake.sys to the VMM */
+
+	/* The host.  Good values from fake_kvm_init(); change before use. */
+	int open_error; /* 0, or what opening /dev/kvm gives */
+	int api_version;
+	unsigned int run_size;
+	unsigned int maxphyaddr;
+	bool knows_gmem; /* Linux 6.8: region2 and guest_memfd exist */
+	const struct kvm_cpuid_entry2 *cpuid; /* supported */
+	unsigned int nr_cpuid;
+	unsigned int nr_caps;
+	struct {
+		long cap;
+		int value;
+	} caps[FAKE_MAX_CAPS];
+
+	/*
+	 * The guest: called on vCPU `id`'s thread for its n-th KVM_RUN (from
+	 * 0).  Fills the run page and returns 0, or returns -errno, or
+	 * FAKE_BLOCK to sleep until kicked.  NULL: always sleeps.
+	 */
+	int (*run)(struct fake_kvm *fake, unsigned int id, unsigned int n,
+		   struct kvm_run *run);
+	void *ctx; /* for run */
+
+	/* What must be 0 when all is destroyed. */
+	int open_fds, maps;
+	int misuse; /* closed or unmapped what is not; a kick that got lost */
+	atomic_int running; /* threads inside KVM_RUN now */
+
+	/* Inside. */
+	pthread_mutex_t lock;
+	struct fake_fd fds[FAKE_MAX_FDS];
+	unsigned int nr_fds; /* handed out so far; numbers are not reused */
+	struct {
+		void *addr;
+		size_t len;
+	} mappings[FAKE_MAX_MAPS];
+	struct fake_vm vm;
+};
+
+#define FAKE_BLOCK 1
+#define FAKE_FD_BASE 5000 /* far from the process's own */
+
+/* An Intel host with Linux 7.2, one VM type (default), mappable gmem. */
+void fake_kvm_init(struct fake_kvm *fake);
+
+/* Sets a KVM_CAP_*; those never set are 0. */
+void fake_kvm_set_cap(struct fake_kvm *fake, long cap, int value);
+int fake_kvm_cap(const struct fake_kvm *fake, long cap);
+
+/* CPUID as KVM_GET_SUPPORTED_CPUID gives it, shortened. */
+extern const struct kvm_cpuid_entry2 fake_cpuid_intel[], fake_cpuid_amd[];
+extern const unsigned int fake_cpuid_intel_count, fake_cpuid_amd_count;
+
+/* For the run callback: fill the page as KVM does and return 0. */
+int fake_exit(struct kvm_run *run, uint32_t reason);
+int fake_exit_pio(struct kvm_run *run, int direction, uint16_t port,
+		  uint8_t size, uint32_t count, const void *data);
+int fake_exit_mmio(struct kvm_run *run, bool write, uint64_t gpa, uint32_t len,
+		   const void *data);
+uint8_t *fake_pio_data(struct kvm_run *run);
+
+/* Inside: fake_vcpu.c */
+int fake_vcpu_ioctl(struct fake_kvm *fake, unsigned int id, unsigned long req,
+		    void *arg);
+void fake_vcpu_reset(struct fake_vcpu *vcpu, unsigned int id);
+/* Inside: fake_memory.c */
+int fake_create_gmem(struct fake_kvm *fake,
+		     const struct kvm_create_guest_memfd *gmem);
+int fake_set_region(struct fake_kvm *fake,
+		    const struct kvm_userspace_memory_region2 *r, bool two);
+bool fake_vm_is_private(const struct fake_kvm *fake);
+int fake_add_fd(struct fake_kvm *fake, enum fake_kind kind);
+struct fake_fd *fake_find_fd(struct fake_kvm *fake, int fd);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What rig.h declares. */
+#include "support/rig.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HOLE (3 * GIB)
+#define HOLE_END (4 * GIB)
+
+static int count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* A thread that has been joined may take a moment to leave /proc. */
+static int threads_left(int before)
+{
+	const struct timespec nap = { .tv_nsec = 1000000 };
+	int n = count_threads();
+
+	for (int i = 0; i < 1000 && n > before; i++) {
+		nanosleep(&nap, NULL);
+		n = count_threads();
+	}
+	return n - before;
+}
+
+static int fill(const struct image_region *r, uint8_t *dst)
+{
+	memcpy(dst, r->data, r->data_len);
+	return 0;
+}
+
+static void build_image(struct image *image)
+{
+	static const uint8_t halt[] = { 0xf4 };
+
+	image->count = 2;
+	image->regions[0] = (struct image_region){ .name = "boot tables",
+						   .gpa = 0x1000,
+						   .len = 0x7000 };
+	image->regions[1] = (struct image_region){ .name = "code",
+						   .gpa = 0x100000,
+						   .len = PAGE_SIZE,
+						   .fill = fill,
+						   .data = halt,
+						   .data_len = sizeof(halt) };
+	image->entry = 0x100000;
+	image->arg = 0x8000;
+	image->page_table = 0x2000;
+	image->gdt = 0x1000;
+}
+
+struct rig *rig_new(uint64_t memory, unsigned int nr_vcpus)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	ck_assert_ptr_nonnull(rig);
+	fake_kvm_init(&rig->fake);
+	fault_kvm_init(&rig->fault, &rig->fake.sys, 0, 0);
+	pthread_mutex_init(&rig->transcript.lock, NULL);
+	kvm_trace_init(&rig->trace, &rig->fault.sys, transcript_line,
+		       &rig->transcript);
+	rig->ranges[0] = (struct memory_range){ 0, min_of(memory, HOLE) };
+	rig->ranges[1] =
+		(struct memory_range){ HOLE_END, memory - rig->ranges[0].len };
+	rig->params = (struct vm_params){
+		.cvm = &cvm_none,
+		.backing = MEMORY_GUEST_MEMFD,
+		.ranges = rig->ranges,
+		.nr_ranges = memory > HOLE ? 2 : 1,
+		.nr_vcpus = nr_vcpus,
+	};
+	build_image(&rig->image);
+	pthread_mutex_init(&rig->lock, NULL);
+	pthread_cond_init(&rig->changed, NULL);
+	rig->threads = count_threads();
+	return rig;
+}
+
+static void on_end(void *ctx)
+{
+	struct rig *rig = ctx;
+
+	pthread_mutex_lock(&rig->lock);
+	rig->ended++;
+	pthread_cond_signal(&rig->changed);
+	pthread_mutex_unlock(&rig->lock);
+}
+
+int rig_start(struct rig *rig)
+{
+	int rc;
+
+	err_set(-1, "%s", ""); /* what an earlier VM left */
+	rc = vm_create(&rig->vm, &rig->trace.sys, &rig->params);
+	if (rc)
+		return rc;
+	rig->vm.ended = on_end;
+	rig->vm.ctx = rig;
+	rc = vm_launch(&rig->vm, &rig->image);
+	return rc ? rc : vm_start(&rig->vm);
+}
+
+void rig_wait(struct rig *rig)
+{
+	struct timespec limit;
+	int rc = 0;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 10;
+	pthread_mutex_lock(&rig->lock);
+	while (!rig->ended && !rc)
+		rc = pthread_cond_timedwait(&rig->changed, &rig->lock, &limit);
+	pthread_mutex_unlock(&rig->lock);
+	ck_assert_msg(!rc, "the VM did not end");
+}
+
+void rig_destroy_vm(struct rig *rig)
+{
+	vm_destroy(&rig->vm);
+	vm_destroy(&rig->vm); /* twice is fine */
+	ck_assert_int_eq(rig->fake.open_fds, 0);
+	ck_assert_int_eq(rig->fake.maps, 0);
+	ck_assert_int_eq(rig->fake.misuse, 0);
+	ck_assert_int_eq(atomic_load(&rig->fake.running), 0);
+	ck_assert_int_eq(threads_left(rig->threads), 0);
+	ck_assert_int_le(rig->ended, 1);
+}
+
+void rig_free(struct rig *rig)
+{
+	transcript_destroy(&rig->transcript);
+	free(rig);
+}
+
+void rig_run(struct rig *rig)
+{
+	int rc = rig_start(rig);
+
+	ck_assert_msg(!rc, "%s", err_text());
+	rig_wait(rig);
+	rig_destroy_vm(rig);
+}
