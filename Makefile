@@ -14,6 +14,8 @@ CFLAGS  += -std=gnu17 $(WARN) $(OPT) $(HARDEN) $(SAN) -ffunction-sections \
 LDFLAGS += -pie -Wl,-z,relro,-z,now,--gc-sections,--as-needed $(SAN)
 # iniparser is linked statically: one library less to load at every start.
 LDLIBS  += -l:libiniparser.a -lpthread
+# Only the tests compress; cvmm loads what it needs when it needs it.
+PACKERS := -lzstd -llzma -llz4 -lz
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
@@ -36,7 +38,7 @@ $(B)/cvmm: $(call obj,$(prog) $(core) $(blobs))
 
 $(B)/tests/run: $(call obj,$(core) $(blobs) $(tests))
 	@echo "  LD      $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs check)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs check) $(PACKERS)
 
 $(B)/%.o: %.c | need-build
 	@mkdir -p $(@D)

@@ -18,6 +18,11 @@ static Suite *(*const suites[])(void) = {
 	fake_vm_suite,
 	fake_vcpu_suite,
 	launch_suite,
+	image_suite,
+	elf_suite,
+	boot_suite,
+	kaslr_suite,
+	unpack_suite,
 };
 
 int main(void)

@@ -15,3 +15,8 @@ Suite *event_suite(void);
 Suite *fake_vm_suite(void);
 Suite *fake_vcpu_suite(void);
 Suite *launch_suite(void);
+Suite *image_suite(void);
+Suite *elf_suite(void);
+Suite *boot_suite(void);
+Suite *unpack_suite(void);
+Suite *kaslr_suite(void);
