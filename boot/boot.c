@@ -15,7 +15,7 @@
 #include "vmm/base/err.h"
 #include "vmm/base/layout_x86.h"
 
-#define HEAD_LEN max_of(ELF_HEAD_LEN, LINUX_HEAD_LEN)
+#define HEAD_LEN LINUX_HEAD_LEN /* enough for either parser */
 #define CMDLINE_AREA 0x10000
 
 /* What one step of boot_build() leaves for the next. */
@@ -94,11 +94,12 @@ static int parse_elf(struct boot *b, const uint8_t *head, size_t len,
 static int parse_file(struct boot *b, const char *path)
 {
 	uint8_t head[HEAD_LEN];
-	uint64_t file_len, len;
+	uint64_t file_len = 0, len;
 	int rc = b->fd = open_file(b->image, path, &file_len);
 
 	if (rc < 0)
 		return rc;
+	_Static_assert(sizeof(head) >= ELF_HEAD_LEN, "an ELF header's too");
 	len = min_of(file_len, (uint64_t)sizeof(head));
 	rc = util_pread(b->fd, head, len, 0);
 	if (rc)
@@ -184,7 +185,7 @@ static int add_initrd(struct boot *b)
 {
 	gpa_t end = min_of(b->ram_end,
 			   (gpa_t)b->linux_kernel.hdr.initrd_addr_max + 1);
-	uint64_t len, room;
+	uint64_t len = 0, room;
 	int rc, fd;
 
 	if (!b->req->initrd)

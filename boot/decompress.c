@@ -19,10 +19,10 @@
 /* Calls entry i of a codec's symbols with the type its header gives it. */
 #define CALL(functions, i, name) ((__typeof__(&(name)))(functions)[i])
 
-struct input {
-	struct decompress_job *job;
+struct decompress_input {
+	const struct decompress_job *job;
 	uint64_t pos; /* of job->len */
-	uint8_t *buf; /* PIECE */
+	uint8_t buf[PIECE];
 };
 
 static int damaged(const char *what)
@@ -31,7 +31,7 @@ static int damaged(const char *what)
 }
 
 /* Reads the next piece.  > 0: its size; 0: the stream is at its end. */
-static int next_piece(struct input *in, size_t max)
+static int next_piece(struct decompress_input *in, size_t max)
 {
 	size_t len = min_of(in->job->len - in->pos, (uint64_t)max);
 	int rc = util_pread(in->job->fd, in->buf, len, in->job->off + in->pos);
@@ -66,7 +66,7 @@ static bool zstd_set_stable(void *const *fn, ZSTD_DCtx *ctx, int value)
 }
 
 static int run_zstd_with(struct decompress_job *job, void *const *fn,
-			 ZSTD_DCtx *ctx, struct input *in)
+			 ZSTD_DCtx *ctx, struct decompress_input *in)
 {
 	ZSTD_outBuffer out = { job->out, job->out_len, 0 };
 	size_t left = 1;
@@ -93,15 +93,14 @@ static int run_zstd_with(struct decompress_job *job, void *const *fn,
 	return left || out.pos != out.size ? damaged("zstd") : 0;
 }
 
-static int run_zstd(struct decompress_job *job, void *const *fn)
+static int run_zstd(struct decompress_job *job, struct decompress_input *in,
+		    void *const *fn)
 {
-	uint8_t *auto_free buf = malloc(PIECE);
-	struct input in = { .job = job, .buf = buf };
 	ZSTD_DCtx *ctx = CALL(fn, ZSTD_CREATE, ZSTD_createDCtx)();
 	int rc = -ENOMEM;
 
-	if (ctx && buf)
-		rc = run_zstd_with(job, fn, ctx, &in);
+	if (ctx)
+		rc = run_zstd_with(job, fn, ctx, in);
 	else
 		err_set(rc, "out of memory");
 	CALL(fn, ZSTD_FREE, ZSTD_freeDCtx)(ctx);
@@ -118,7 +117,7 @@ static const char *const zlib_symbols[] = {
 #define Z_GZIP_ONLY (16 + MAX_WBITS) /* zlib.h, inflateInit2 */
 
 static int run_zlib_with(struct decompress_job *job, void *const *fn,
-			 z_stream *z, struct input *in)
+			 z_stream *z, struct decompress_input *in)
 {
 	int rc = Z_OK, n;
 
@@ -138,22 +137,19 @@ static int run_zlib_with(struct decompress_job *job, void *const *fn,
 	return rc != Z_STREAM_END || z->avail_out ? damaged("gzip") : 0;
 }
 
-static int run_zlib(struct decompress_job *job, void *const *fn)
+static int run_zlib(struct decompress_job *job, struct decompress_input *in,
+		    void *const *fn)
 {
-	uint8_t *auto_free buf = malloc(PIECE);
-	struct input in = { .job = job, .buf = buf };
 	z_stream z = { 0 };
 	int rc;
 
-	if (!buf)
-		return err_set(-ENOMEM, "out of memory");
 	rc = CALL(fn, Z_INIT, inflateInit2_)(&z, Z_GZIP_ONLY, ZLIB_VERSION,
 					     (int)sizeof(z));
 	if (rc == Z_MEM_ERROR)
 		return err_set(-ENOMEM, "out of memory");
 	if (rc != Z_OK)
 		return err_set(-ENOPKG, "libz is too old");
-	rc = run_zlib_with(job, fn, &z, &in);
+	rc = run_zlib_with(job, fn, &z, in);
 	CALL(fn, Z_END, inflateEnd)(&z);
 	return rc;
 }
@@ -219,7 +215,7 @@ static int xz_error(lzma_ret rc)
 }
 
 static int run_xz_with(struct decompress_job *job, void *const *fn,
-		       lzma_stream *xz, struct input *in)
+		       lzma_stream *xz, struct decompress_input *in)
 {
 	lzma_ret rc = LZMA_OK;
 	int n;
@@ -240,21 +236,18 @@ static int run_xz_with(struct decompress_job *job, void *const *fn,
 	return rc != LZMA_STREAM_END || xz->avail_out ? xz_error(rc) : 0;
 }
 
-static int run_xz(struct decompress_job *job, void *const *fn)
+static int run_xz(struct decompress_job *job, struct decompress_input *in,
+		  void *const *fn)
 {
-	uint8_t *auto_free buf = malloc(PIECE);
-	struct input in = { .job = job, .buf = buf };
 	struct xz_memory memory = { .job = job };
 	const lzma_allocator allocator = { xz_alloc, xz_free, &memory };
 	lzma_stream xz = LZMA_STREAM_INIT;
 	lzma_ret rc;
 	int ret;
 
-	if (!buf)
-		return err_set(-ENOMEM, "out of memory");
 	xz.allocator = &allocator;
 	rc = CALL(fn, XZ_INIT, lzma_stream_decoder)(&xz, XZ_MEMORY_MAX, 0);
-	ret = rc == LZMA_OK ? run_xz_with(job, fn, &xz, &in) : xz_error(rc);
+	ret = rc == LZMA_OK ? run_xz_with(job, fn, &xz, in) : xz_error(rc);
 	CALL(fn, XZ_END, lzma_end)(&xz);
 	return ret;
 }
@@ -291,24 +284,21 @@ static int lz4_block_len(const struct decompress_job *job, uint64_t pos,
 	return 0;
 }
 
-static int lz4_partial(struct decompress_job *job, void *const *fn,
-		       uint32_t len)
+static int lz4_partial(struct decompress_job *job, struct decompress_input *in,
+		       void *const *fn, uint32_t len)
 {
-	uint8_t *auto_free buf = malloc(PIECE);
-	struct input in = { .job = job, .pos = 8, .buf = buf };
 	int n;
 
 	job->scratch_need = LZ4_SCRATCH;
-	if (!buf)
-		return err_set(-ENOMEM, "out of memory");
 	/* A piece is enough: nothing grows so much by being compressed. */
 	if (job->out_len > PIECE / 2)
 		return err_set(-EINVAL, "too much to look at");
-	n = next_piece(&in, min_of((uint64_t)len, PIECE));
+	in->pos = 8; /* behind the magic and the first block's length */
+	n = next_piece(in, min_of((uint64_t)len, PIECE));
 	if (n < 0)
 		return n;
 	n = CALL(fn, LZ4_PARTIAL,
-		 LZ4_decompress_safe_partial)((const char *)in.buf,
+		 LZ4_decompress_safe_partial)((const char *)in->buf,
 					      (char *)job->out, n,
 					      (int)job->out_len,
 					      (int)job->out_len);
@@ -334,11 +324,12 @@ static int lz4_block(const struct decompress_job *job, void *const *fn,
 	return rc < 0 || (size_t)rc != out_len ? damaged("lz4") : 0;
 }
 
-static int run_lz4(struct decompress_job *job, void *const *fn)
+static int run_lz4(struct decompress_job *job, struct decompress_input *in,
+		   void *const *fn)
 {
 	uint64_t pos = 4; /* behind the magic */
 	size_t done = 0;
-	uint32_t len;
+	uint32_t len = 0;
 	int rc;
 
 	if (!job->partial && job->scratch_len < LZ4_SCRATCH)
@@ -346,7 +337,7 @@ static int run_lz4(struct decompress_job *job, void *const *fn)
 	while (done < job->out_len) {
 		rc = lz4_block_len(job, pos, &len);
 		if (rc || job->partial)
-			return rc ? rc : lz4_partial(job, fn, len);
+			return rc ? rc : lz4_partial(job, in, fn, len);
 		rc = lz4_block(job, fn, job->off + pos + sizeof(len), len,
 			       job->out + done, job->out_len - done);
 		if (rc)
@@ -357,36 +348,18 @@ static int run_lz4(struct decompress_job *job, void *const *fn)
 	return 0;
 }
 
+/* clang-format off */
 static const struct decompress_codec codecs[] = {
-	{ "zstd",
-	  "libzstd.so.1",
-	  "libzstd1",
-	  zstd_symbols,
-	  { 0x28, 0xb5, 0x2f, 0xfd },
-	  4,
-	  run_zstd },
-	{ "xz",
-	  "liblzma.so.5",
-	  "liblzma5",
-	  xz_symbols,
-	  { 0xfd, '7', 'z', 'X', 'Z', 0 },
-	  6,
-	  run_xz },
-	{ "lz4",
-	  "liblz4.so.1",
-	  "liblz4-1",
-	  lz4_symbols,
-	  { 0x02, 0x21, 0x4c, 0x18 },
-	  4,
-	  run_lz4 },
-	{ "gzip",
-	  "libz.so.1",
-	  "zlib1g",
-	  zlib_symbols,
-	  { 0x1f, 0x8b, 0x08 },
-	  3,
-	  run_zlib },
+	{ "zstd", "libzstd.so.1", "libzstd1", zstd_symbols,
+	  { 0x28, 0xb5, 0x2f, 0xfd }, 4, run_zstd },
+	{ "xz", "liblzma.so.5", "liblzma5", xz_symbols,
+	  { 0xfd, '7', 'z', 'X', 'Z', 0 }, 6, run_xz },
+	{ "lz4", "liblz4.so.1", "liblz4-1", lz4_symbols,
+	  { 0x02, 0x21, 0x4c, 0x18 }, 4, run_lz4 },
+	{ "gzip", "libz.so.1", "zlib1g", zlib_symbols,
+	  { 0x1f, 0x8b, 0x08 }, 3, run_zlib },
 };
+/* clang-format on */
 
 const struct decompress_codec *
 decompress_detect(const uint8_t magic[DECOMPRESS_MAGIC_LEN])
@@ -397,24 +370,40 @@ decompress_detect(const uint8_t magic[DECOMPRESS_MAGIC_LEN])
 	return NULL;
 }
 
+/* Looks up what the codec calls. */
+static int load(const struct decompress_codec *codec, void *library,
+		void *functions[SYMBOLS_MAX])
+{
+	for (unsigned int i = 0; codec->symbols[i]; i++) {
+		functions[i] = dlsym(library, codec->symbols[i]);
+		if (!functions[i])
+			return err_set(-ENOPKG, "%s has no %s", codec->library,
+				       codec->symbols[i]);
+	}
+	return 0;
+}
+
 int decompress_run(const struct decompress_codec *codec,
 		   struct decompress_job *job)
 {
-	void *functions[SYMBOLS_MAX];
 	void *library = dlopen(codec->library, RTLD_NOW | RTLD_LOCAL);
-	int rc = 0;
+	struct decompress_input *in = calloc(1, sizeof(*in));
+	void *functions[SYMBOLS_MAX] = { NULL };
+	int rc;
 
-	if (!library)
-		return err_set(-ENOPKG, "%s is missing (package %s)",
-			       codec->library, codec->package);
-	for (unsigned int i = 0; !rc && codec->symbols[i]; i++) {
-		functions[i] = dlsym(library, codec->symbols[i]);
-		if (!functions[i])
-			rc = err_set(-ENOPKG, "%s has no %s", codec->library,
-				     codec->symbols[i]);
+	if (!library) {
+		rc = err_set(-ENOPKG, "%s is missing (package %s)",
+			     codec->library, codec->package);
+	} else if (!in) {
+		rc = err_set(-ENOMEM, "out of memory");
+	} else {
+		in->job = job;
+		rc = load(codec, library, functions);
+		if (!rc)
+			rc = codec->run(job, in, functions);
 	}
-	if (!rc)
-		rc = codec->run(job, functions);
-	dlclose(library);
+	free(in);
+	if (library)
+		dlclose(library);
 	return rc;
 }

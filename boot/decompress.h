@@ -29,6 +29,8 @@ struct decompress_job {
 	size_t scratch_need;
 };
 
+struct decompress_input;
+
 struct decompress_codec {
 	const char *name;    /* zstd */
 	const char *library; /* libzstd.so.1: what is loaded ... */
@@ -36,7 +38,8 @@ struct decompress_codec {
 	const char *const *symbols;
 	uint8_t magic[6];
 	uint8_t magic_len;
-	int (*run)(struct decompress_job *job, void *const *functions);
+	int (*run)(struct decompress_job *job, struct decompress_input *in,
+		   void *const *functions);
 };
 
 #define DECOMPRESS_MAGIC_LEN 6

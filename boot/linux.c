@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "boot/linux.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +82,7 @@ int linux_parse(struct linux_kernel *k, const uint8_t *head, size_t len,
 			       "the file is cut off: it has %llu bytes and the "
 			       "header says %llu",
 			       (unsigned long long)file_len,
-			       (unsigned long long)(k->protected_off + size));
+			       (unsigned long long)k->protected_off + size);
 	k->protected_len = min_of(size, file_len - k->protected_off);
 	k->low = align_up(max_of(h->pref_address, (uint64_t)X86_KERNEL),
 			  (uint64_t)h->kernel_alignment);
@@ -132,48 +133,45 @@ static gpa_t place(const struct image *image, struct linux_kernel *k,
 	return gpa;
 }
 
-/* Plans to unpack the kernel here.  NULL, with text: it must do so itself. */
-static struct unpack *plan(struct image *image, struct linux_kernel *k, int fd,
-			   const struct boot_request *req, gpa_t ram_end,
-			   gpa_t *gpa)
+/* Plans to unpack the kernel here.  -errno, with text: it must do so itself. */
+static int plan(const struct image *image, struct linux_kernel *k, int fd,
+		const struct boot_request *req, gpa_t ram_end, struct unpack *u,
+		gpa_t *gpa)
 {
 	const struct setup_header *h = &k->hdr;
-	struct unpack *auto_free u = malloc(sizeof(*u));
-	struct unpack *planned = u;
-	int rc = 0;
+	int rc;
 
 	if (req->decompress == BOOT_DECOMPRESS_GUEST)
-		rc = err_set(-ENOTSUP, "as configured");
-	else if (!u)
-		rc = err_set(-ENOMEM, "out of memory");
-	else if (h->payload_offset > k->protected_len ||
-		 h->payload_length > k->protected_len - h->payload_offset)
-		rc = err_set(-ENOEXEC, "its payload is outside the file");
-	else
-		rc = unpack_plan(u, fd, k->protected_off + h->payload_offset,
-				 h->payload_length, h->pref_address);
+		return err_set(-ENOTSUP, "as configured");
+	if (h->payload_offset > k->protected_len ||
+	    h->payload_length > k->protected_len - h->payload_offset)
+		return err_set(-ENOEXEC, "its payload is outside the file");
+	rc = unpack_plan(u, fd, k->protected_off + h->payload_offset,
+			 h->payload_length, h->pref_address);
 	if (rc)
-		return NULL;
+		return rc;
 	*gpa = place(image, k, u, req, ram_end);
-	if (*gpa == UINT64_MAX) {
-		err_set(-ENOMEM, "too little memory to do it on the host");
-		return NULL;
-	}
-	u = NULL;
-	return planned;
+	if (*gpa == UINT64_MAX)
+		return err_set(-ENOMEM,
+			       "too little memory to do it on the host");
+	return 0;
 }
 
 int linux_add(struct image *image, struct linux_kernel *k, int fd,
 	      const struct boot_request *req, gpa_t ram_end)
 {
-	gpa_t gpa;
-	struct unpack *u = plan(image, k, fd, req, ram_end, &gpa);
+	struct unpack *u = calloc(1, sizeof(*u));
+	gpa_t gpa = 0;
 
-	if (!u) {
+	if (!u)
+		return err_set(-ENOMEM, "kernel: out of memory");
+	if (plan(image, k, fd, req, ram_end, u, &gpa)) {
+		free(u);
 		snprintf(image->note, sizeof(image->note),
 			 "the kernel unpacks itself: %s", err_text());
 		return add_packed(image, k, fd);
 	}
+	assert(u->codec);
 	snprintf(image->note, sizeof(image->note),
 		 "%s kernel unpacked on the host%s", u->codec->name,
 		 k->hdr.loadflags & KASLR_FLAG ? ", KASLR applied" : "");
