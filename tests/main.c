@@ -23,6 +23,11 @@ static Suite *(*const suites[])(void) = {
 	boot_suite,
 	kaslr_suite,
 	unpack_suite,
+	config_suite,
+	options_suite,
+	help_suite,
+	expect_suite,
+	testrun_suite,
 };
 
 int main(void)

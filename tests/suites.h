@@ -20,3 +20,8 @@ Suite *elf_suite(void);
 Suite *boot_suite(void);
 Suite *unpack_suite(void);
 Suite *kaslr_suite(void);
+Suite *config_suite(void);
+Suite *options_suite(void);
+Suite *help_suite(void);
+Suite *expect_suite(void);
+Suite *testrun_suite(void);

@@ -73,21 +73,23 @@ static void look(struct expect_watch *w, size_t fresh, bool whole)
 			continue;
 		w->broken = &never->items[i];
 		w->broken_nr = w->nr;
+	}
+	if (w->broken && w->broken_nr == w->nr) /* more of it may have come */
 		expect_printable(w->broken_line, sizeof(w->broken_line),
 				 w->line, w->len);
-	}
 	while (w->next < w->lines->count) {
 		ssize_t end = find(w, &w->lines->items[w->next], w->from, fresh,
 				   whole);
 
 		if (end < 0)
-			return;
+			break;
 		w->next++;
 		w->from = (size_t)end;
 		fresh = 0; /* the next one was not yet looked for */
 		w->last_nr = w->nr;
-		expect_printable(w->last, sizeof(w->last), w->line, w->len);
 	}
+	if (w->next && w->last_nr == w->nr)
+		expect_printable(w->last, sizeof(w->last), w->line, w->len);
 }
 
 static void end_line(struct expect_watch *w)

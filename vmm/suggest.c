@@ -45,6 +45,10 @@ void suggest(struct suggestion *s, const char *candidate)
 	other = strrchr(candidate, '.');
 	if (tail && other && tail[1] && !strcmp(tail, other))
 		distance = min_of(distance, 1u);
+	/* The beginning of it. */
+	if (strlen(s->word) >= 3 &&
+	    !strncmp(candidate, s->word, strlen(s->word)))
+		distance = min_of(distance, 1u);
 	if (distance > allowed || (s->best && distance >= s->distance))
 		return;
 	s->best = candidate;

@@ -84,14 +84,20 @@ static void signal_group(const struct test *t, int sig)
 	kill(-t->pid, sig);
 }
 
-void test_stop(struct test *t, const char *why)
+/* Asks the child to end; finish() says what was wrong, if nobody did. */
+static void stop(struct test *t)
 {
-	because(t, "%s", why);
 	if (t->state != TEST_RUNNING)
 		return;
 	t->state = TEST_STOPPING;
 	t->deadline_ms = test_now_ms() + GRACE_MS;
 	signal_group(t, SIGTERM);
+}
+
+void test_stop(struct test *t, const char *why)
+{
+	because(t, "%s", why);
+	stop(t);
 }
 
 /* false: the test must be skipped, t->why says why. */
@@ -159,7 +165,6 @@ static void watch_console(struct test *t, const char *data, size_t len)
 {
 	struct expect_watch *w = &t->console;
 	size_t next = w->next;
-	char text[80];
 
 	if (data)
 		expect_watch_feed(w, data, len);
@@ -167,13 +172,8 @@ static void watch_console(struct test *t, const char *data, size_t len)
 		expect_watch_end(w);
 	for (; next < w->next; next++)
 		type_after(t, w->lines->items[next].number);
-	if (w->broken && !t->why) {
-		expect_printable(text, sizeof(text), w->broken->text,
-				 w->broken->len);
-		because(t, "never.%u \"%s\" came in console line %lu: %s",
-			w->broken->number, text, w->broken_nr, w->broken_line);
-		test_stop(t, "");
-	}
+	if (w->broken)
+		stop(t);
 }
 
 /* Reads once.  false: there is nothing more now. */
@@ -241,7 +241,7 @@ static void time_out(struct test *t)
 	because(t, "timed out after %" PRIu64 "%s; %s",
 		ms % 1000 ? ms : ms / 1000, ms % 1000 ? "ms" : "s",
 		*line ? line : "every line came, but the VM did not end");
-	test_stop(t, "");
+	stop(t);
 }
 
 /* How the child ended: NULL is as expected. */
@@ -262,10 +262,30 @@ static const char *judge_status(const struct test *t, int status, char *out,
 	return out;
 }
 
+/* The reason that is not there yet, once all output was seen. */
+static void conclude(struct test *t, int status)
+{
+	const struct expect_watch *w = &t->console;
+	char line[512], message[512], text[128];
+	const char *what;
+
+	if (w->broken) {
+		expect_printable(text, sizeof(text), w->broken->text,
+				 w->broken->len);
+		because(t, "never.%u \"%s\" came in console line %lu: %s",
+			w->broken->number, text, w->broken_nr, w->broken_line);
+	}
+	missing(w, "line", line, sizeof(line));
+	missing(&t->messages, "message", message, sizeof(message));
+	what = judge_status(t, status, text, sizeof(text));
+	if (what || *line || *message)
+		because(t, "%s%s%s%s%s", what ? what : "",
+			what && *line ? "; " : "", line,
+			(what || *line) && *message ? "; " : "", message);
+}
+
 static void finish(struct test *t)
 {
-	char line[512], message[512], status_buf[128];
-	const char *what;
 	int status = 0;
 
 	signal_group(t, SIGKILL); /* what the child left behind, if anything */
@@ -278,13 +298,7 @@ static void finish(struct test *t)
 	while (waitpid(t->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	t->pid = 0;
-	missing(&t->console, "line", line, sizeof(line));
-	missing(&t->messages, "message", message, sizeof(message));
-	what = judge_status(t, status, status_buf, sizeof(status_buf));
-	if (what || *line || *message)
-		because(t, "%s%s%s%s%s", what ? what : "",
-			what && *line ? "; " : "", line,
-			(what || *line) && *message ? "; " : "", message);
+	conclude(t, status);
 	end(t, t->why || t->state == TEST_STOPPING ? TEST_FAILED : TEST_PASSED);
 	release(t);
 }
