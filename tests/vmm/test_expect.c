@@ -57,7 +57,7 @@ END_TEST
 
 START_TEST(takes_only_so_many)
 {
-	char number[8];
+	char number[16];
 
 	for (int i = 1; i <= EXPECT_MAX_ITEMS; i++) {
 		snprintf(number, sizeof(number), "%d", i);
