@@ -117,9 +117,15 @@ coverage:                               ## line coverage of unit and native test
 coverage-run: all $(B)/tests/run replay
 	$(Q)tests/coverage $(B)
 
-bench: all                              ## measure against peers and the floor
+bench: all $(B)/tests/bench/measure $(B)/tests/bench/floor ## measure against peers and the floor
 	$(Q)tests/setup ci
 	$(Q)tests/bench/run $(B)
+
+# Static and by themselves: they start fast and run on any Linux.
+$(B)/tests/bench/%: tests/bench/%.c | need-build
+	@mkdir -p $(@D)
+	@echo "  CCLD    $@"
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -static -o $@ $<
 
 demo: all                               ## boot a Debian kernel and show it working
 	$(Q)tests/setup lab

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Measurements of tests/bench/session, and "size stripped cvmm bytes=N", to the table
+# of what cvmm must reach: medians, ratios, bounds.
+
+{
+	for (i = 4; i <= NF; i++) {
+		split($i, pair, "=")
+		key = $1 " " $2 " " $3 " " pair[1]
+		value[key, ++count[key]] = pair[2]
+	}
+}
+
+# The median; -1 if it was not measured.
+function median(key,    n, i, j, v, tmp) {
+	n = count[key]
+	if (!n)
+		return -1
+	for (i = 1; i <= n; i++)
+		v[i] = value[key, i] + 0
+	for (i = 2; i <= n; i++)
+		for (j = i; j > 1 && v[j - 1] > v[j]; j--) {
+			tmp = v[j]; v[j] = v[j - 1]; v[j - 1] = tmp
+		}
+	return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+}
+
+function highest(key,    i, max) {
+	max = -1
+	for (i = 1; i <= count[key]; i++)
+		if (value[key, i] + 0 > max)
+			max = value[key, i] + 0
+	return max
+}
+
+# The contestant with the lowest median.
+function fastest(prefix, names,    n, i, v, list, best) {
+	best = ""
+	n = split(names, list, " ")
+	for (i = 1; i <= n; i++) {
+		v = median(prefix " " list[i] " us")
+		if (v >= 0 && (best == "" || v < median(prefix " " best " us")))
+			best = list[i]
+	}
+	return best
+}
+
+function show(us) {
+	if (us < 0)
+		return "-"
+	return us < 100000 ? sprintf("%.2f ms", us / 1e3) : sprintf("%.0f ms", us / 1e3)
+}
+
+function line(what, ours, peer, ratio, bound, verdict) {
+	printf "%-46s %11s  %-24s %6s %8s  %s\n", what, ours, peer, ratio, bound, verdict
+}
+
+# A time against a peer's: bound 0 is for information.
+function against(what, ours, peer, bound,    o, p, prefix) {
+	o = median(ours " us")
+	p = median(peer " us")
+	split(peer, prefix, " ")
+	if (o < 0 || p <= 0)
+		line(what, show(o), prefix[3] " " show(p), "-", \
+		     bound ? sprintf("<= %.2f", bound) : "", bound ? "not measured" : "")
+	else
+		line(what, show(o), prefix[3] " " show(p), sprintf("%.3f", o / p), \
+		     bound ? sprintf("<= %.2f", bound) : "", \
+		     !bound ? "" : o / p <= bound ? "met" : "MISSED")
+}
+
+function at_most(what, kib, bound) {
+	line(what, kib < 0 ? "-" : sprintf("%d KiB", kib), "", "", "<= " bound, \
+	     kib < 0 ? "not measured" : kib <= bound ? "met" : "MISSED")
+}
+
+function startup(where,    p) {
+	p = where " first-run "
+	against(where ": to first KVM_RUN, 512 MiB", p "cvmm-512M", p "floor-512M", 1.5)
+	against(where ": to first KVM_RUN, 192 GiB", p "cvmm-192G", p "cvmm-512M", 1.1)
+	against(where ": the same against the floor", p "cvmm-192G", p "floor-192G", 0)
+	against(where ": the floor itself, 192 GiB", p "floor-192G", p "floor-512M", 0)
+}
+
+END {
+	line("from exec, 1 vCPU, medians", "cvmm", "peer", "ratio", "bound", "")
+	startup("native")
+	startup("lab")
+	micro = "lab first-run " fastest("lab first-run", "microvm microvm-slim")
+	against("lab: to first KVM_RUN, embedded guest", "lab first-run cvmm-512M", micro, 0.1)
+	against("lab: the same, Debian 6.12, its own bzImage", "lab first-run cvmm-guest", micro, 0.1)
+	against("lab: the same, decompressed by the host", "lab first-run cvmm-auto", micro, 0)
+	against("lab: the same", "lab first-run cvmm-auto", "lab first-run kvmtool", 0)
+
+	peer = "lab boot " fastest("lab boot", "q35 microvm microvm-slim")
+	against("lab: Debian 6.12 to /init", "lab boot cvmm-auto", peer, 0.65)
+	against("lab: the same, decompressed by the guest", "lab boot cvmm-guest", peer, 0)
+	n = split("q35 microvm microvm-slim kvmtool", all, " ")
+	for (i = 1; i <= n; i++)
+		if ("lab boot " all[i] != peer)
+			against("lab: the same", "lab boot cvmm-auto", "lab boot " all[i], 0)
+
+	at_most("native: private memory, embedded guest, KiB", highest("native memory cvmm-512M private_kib"), 3072)
+	at_most("lab: private memory, embedded guest, KiB", highest("lab memory cvmm-512M private_kib"), 3072)
+	at_most("lab: private memory, Debian boot, KiB", highest("lab memory cvmm-auto private_kib"), 6144)
+	at_most("lab: the same, decompressed by the guest, KiB", highest("lab memory cvmm-guest private_kib"), 6144)
+	for (i = 1; i <= n; i++)
+		if (count["lab memory " all[i] " private_kib"])
+			line("lab: the same, " all[i], \
+			     highest("lab memory " all[i] " private_kib") " KiB", "", "", "", "")
+	at_most("binary, stripped, KB", int((median("size stripped cvmm bytes") + 999) / 1000), 250)
+}
