@@ -153,7 +153,8 @@ void power_off(void) __attribute__((noreturn));
 
 enum { VECTOR_GP = 13, VECTOR_IPI = 32, VECTOR_TIMER, VECTOR_SPURIOUS = 47 };
 
-void trap_init(void); /* on every CPU */
+void trap_init(void); /* on the boot CPU */
+void trap_load(void); /* on every other one */
 extern volatile unsigned int irq_count[NR_VECTORS];
 
 /* Vector of the exception it raised, or -1. */

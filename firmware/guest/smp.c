@@ -33,7 +33,7 @@ void ap_main(unsigned int index)
 {
 	struct slot *s = &slots[index];
 
-	trap_init();
+	trap_load();
 	apic_enable();
 	s->apic_id = apic_id();
 	s->cpuid_id = cpuid(1, 0).b >> 24;

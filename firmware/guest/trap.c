@@ -23,13 +23,9 @@ static struct gate idt[NR_VECTORS];
 static volatile uint64_t recover_at; /* only the boot CPU ever sets it */
 static volatile int recovered;
 
+/* Built before any other CPU runs: they and the interrupts they meet use it. */
 void trap_init(void)
 {
-	struct {
-		uint16_t limit;
-		uint64_t base;
-	} __attribute__((packed)) idtr = { sizeof(idt) - 1, (uintptr_t)idt };
-
 	for (unsigned int i = 0; i < NR_VECTORS; i++) {
 		uint64_t at = (uintptr_t)vectors + i * VECTOR_STRIDE;
 
@@ -40,11 +36,23 @@ void trap_init(void)
 			.offset_mid = (uint16_t)(at >> 16),
 		};
 	}
+	trap_load();
+}
+
+void trap_load(void)
+{
+	const struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) idtr = { sizeof(idt) - 1, (uintptr_t)idt };
+
 	__asm__ volatile("lidt %0" ::"m"(idtr));
 }
 
 void trap(struct trap_frame *f)
 {
+	uint64_t cr2;
+
 	if (f->vector >= 32) {
 		irq_count[f->vector]++;
 		if (f->vector != VECTOR_SPURIOUS)
@@ -57,9 +65,12 @@ void trap(struct trap_frame *f)
 		recover_at = 0;
 		return;
 	}
+	__asm__ volatile("mov %%cr2, %0" : "=r"(cr2));
 	print("\n");
-	check_is_at("no exception", f->rip, (uint64_t)-1, f->vector);
-	note("error code", f->error);
+	check_is_at("exception (all ones: none)", f->rip, ~0ULL, f->vector);
+	note("its error code", f->error);
+	note("CR2", cr2);
+	note("APIC id", apic_id());
 	power_off();
 }
 
