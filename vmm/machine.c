@@ -177,10 +177,14 @@ static int build_image(const struct machine *m, struct image *image)
 		.memory = c->memory,
 		.nr_cpus = (unsigned int)c->cpus,
 	};
+	int rc;
 
 	if (getrandom(&req.seed, sizeof(req.seed), 0) != sizeof(req.seed))
 		return err_set(-EIO, "no random numbers from the kernel");
-	return boot_build(image, &req);
+	rc = boot_build(image, &req);
+	if (!rc && image->note[0])
+		log_info("%s", image->note);
+	return rc;
 }
 
 /* Everything up to the moment before the first instruction. */
