@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cvmm probe: the table of its options; there is no KVM to ask yet. */
+/* cvmm probe: what this host can run; status 1 if that is nothing. */
 #include <errno.h>
 
 #include "vmm/base/err.h"
 #include "vmm/commands.h"
 #include "vmm/options.h"
+#include "vmm/probe.h"
+#include "vmm/status.h"
 
 const struct option probe_option_table[] = {
 	{ .name = "json", .help = "print JSON, for programs" },
@@ -13,7 +15,29 @@ const struct option probe_option_table[] = {
 
 int cmd_probe(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
-	return err_set(-ENOSYS, "probe: this build has no KVM");
+	struct option_scan scan = { .command = "probe",
+				    .options = probe_option_table,
+				    .argc = argc,
+				    .argv = argv };
+	const struct option *option;
+	const char *value;
+	struct probe probe;
+	bool json = false;
+	int rc;
+
+	while ((rc = option_next(&scan, &option, &value)) > 0) {
+		if (!option)
+			return err_set(-EINVAL,
+				       "probe takes no argument, not '%s'",
+				       value);
+		json = true;
+	}
+	if (rc < 0)
+		return rc;
+	probe_gather(&probe, &kvm_linux);
+	if (json)
+		probe_print_json(&probe, stdout);
+	else
+		probe_print(&probe, stdout);
+	return probe_usable(&probe) ? 0 : STATUS_ERROR;
 }

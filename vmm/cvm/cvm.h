@@ -52,3 +52,9 @@ bool cvm_cpu_has(const char *flag);
  * /sys/module ("kvm_amd/parameters/sev_snp"), or 0 if there is none.
  */
 char cvm_module_parameter(const char *path);
+
+/*
+ * For probes: how the running kernel was built with "CONFIG_..."; 'y', 'm',
+ * 'n', or 0 if no copy of its configuration can be read.
+ */
+char cvm_kernel_config(const char *option);

@@ -17,6 +17,10 @@ static int snp_probe(struct kvm *kvm)
 			-EOPNOTSUPP,
 			"the CPU has no sev_snp feature: needs an AMD "
 			"EPYC 7003 or later with SNP enabled in the BIOS");
+	if (cvm_kernel_config("CONFIG_KVM_AMD_SEV") == 'n')
+		return err_set(-EOPNOTSUPP,
+			       "this kernel was built without "
+			       "CONFIG_KVM_AMD_SEV: use one with it");
 	if (!on)
 		return err_set(-EOPNOTSUPP, "kvm_amd is not loaded or knows no "
 					    "sev_snp: modprobe kvm_amd "

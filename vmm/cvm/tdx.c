@@ -10,6 +10,11 @@ static int tdx_probe(struct kvm *kvm)
 {
 	char on = cvm_module_parameter("kvm_intel/parameters/tdx");
 
+	if (cvm_kernel_config("CONFIG_KVM_INTEL_TDX") == 'n')
+		return err_set(-EOPNOTSUPP,
+			       "this kernel was built without "
+			       "CONFIG_KVM_INTEL_TDX: needs Linux 6.16 with it "
+			       "and a Xeon with TDX enabled in the BIOS");
 	if (!cvm_cpu_has("tdx_host_platform"))
 		return err_set(-EOPNOTSUPP,
 			       "the CPU is not a TDX host: needs a Xeon with "
