@@ -109,6 +109,8 @@ int rig_start(struct rig *rig)
 		return rc;
 	rig->vm.ended = on_end;
 	rig->vm.ctx = rig;
+	if (rig->prepare)
+		rig->prepare(rig);
 	rc = vm_launch(&rig->vm, &rig->image);
 	return rc ? rc : vm_start(&rig->vm);
 }

@@ -22,7 +22,8 @@ struct rig {
 	struct memory_range ranges[2];
 	struct vm_params params;
 	struct image image;
-	int threads; /* of the process, before */
+	void (*prepare)(struct rig *rig); /* before the launch; or NULL */
+	int threads;                      /* of the process, before */
 	/* Set when the VM ended; wait with rig_wait(). */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;

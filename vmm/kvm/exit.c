@@ -13,6 +13,8 @@ static int decode_pio(struct kvm_run *run, size_t run_size, struct vm_exit *e)
 
 	if (run->io.size != 1 && run->io.size != 2 && run->io.size != 4)
 		return -EPROTO;
+	if (!bytes)
+		return -EPROTO;
 	if (run->io.data_offset > run_size ||
 	    bytes > run_size - run->io.data_offset)
 		return -EPROTO;

@@ -16,6 +16,12 @@
 /* Leaf 0x80000001. */
 #define ECX_AMD_CMP_LEGACY (1u << 1)
 
+struct self { /* the vCPU that asks */
+	unsigned int id, count;
+	bool tsc_deadline;
+	bool amd; /* leaves and bits that Intel reserves mean something */
+};
+
 static unsigned int bits_for(unsigned int count)
 {
 	return count > 1 ? 32 - (unsigned int)__builtin_clz(count - 1) : 0;
@@ -36,43 +42,44 @@ static void adapt_cache(struct kvm_cpuid_entry2 *e, unsigned int count,
 		e->eax |= min_of((1u << bits_for(count)) - 1, 63) << 26;
 }
 
-static void adapt_leaf_1(struct kvm_cpuid_entry2 *e, unsigned int id,
-			 unsigned int count, bool tsc_deadline)
+static void adapt_leaf_1(struct kvm_cpuid_entry2 *e, const struct self *self)
 {
-	e->ebx = (e->ebx & 0xffff) | id << 24 | count << 16;
+	e->ebx = (e->ebx & 0xffff) | self->id << 24 | self->count << 16;
 	e->ecx |= ECX1_X2APIC | ECX1_HYPERVISOR;
 	e->ecx &= ~ECX1_TSC_DEADLINE;
-	if (tsc_deadline)
+	if (self->tsc_deadline)
 		e->ecx |= ECX1_TSC_DEADLINE;
 	e->edx &= ~EDX1_HTT;
-	if (count > 1)
+	if (self->count > 1)
 		e->edx |= EDX1_HTT;
 }
 
-static void adapt_entry(struct kvm_cpuid_entry2 *e, unsigned int id,
-			unsigned int count, bool tsc_deadline)
+static void adapt_entry(struct kvm_cpuid_entry2 *e, const struct self *self)
 {
 	switch (e->function) {
 	case 1:
-		adapt_leaf_1(e, id, count, tsc_deadline);
+		adapt_leaf_1(e, self);
 		break;
 	case 4:
-		adapt_cache(e, count, true);
+		adapt_cache(e, self->count, true);
 		break;
 	case 0x80000001:
 		e->ecx &= ~ECX_AMD_CMP_LEGACY;
-		if (count > 1)
+		if (self->amd && self->count > 1)
 			e->ecx |= ECX_AMD_CMP_LEGACY;
 		break;
-	case 0x80000008: /* ECX: APIC id size, cores - 1 */
-		e->ecx = bits_for(count) << 12 | (count - 1);
+	case 0x80000008: /* ECX: APIC id size, cores - 1; Intel: reserved */
+		e->ecx = 0;
+		if (self->amd)
+			e->ecx =
+				bits_for(self->count) << 12 | (self->count - 1);
 		break;
 	case 0x8000001d:
-		adapt_cache(e, count, false);
+		adapt_cache(e, self->count, false);
 		break;
 	case 0x8000001e: /* extended APIC id, core id, one thread, node 0 */
-		e->eax = id;
-		e->ebx = id & 0xff;
+		e->eax = self->id;
+		e->ebx = self->id & 0xff;
 		e->ecx = 0;
 		break;
 	}
@@ -109,9 +116,23 @@ static void add_topology(struct kvm_cpuid2 *cpuid, unsigned int id,
 	}
 }
 
+/* Leaf 0, EBX: "Auth"enticAMD or "Hygo"nGenuine. */
+static bool is_amd(const struct kvm_cpuid2 *cpuid)
+{
+	for (unsigned int i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == 0)
+			return cpuid->entries[i].ebx == 0x68747541 ||
+			       cpuid->entries[i].ebx == 0x6f677948;
+	return false;
+}
+
 void x86_cpuid_adapt(struct kvm_cpuid2 *cpuid, unsigned int id,
 		     unsigned int count, bool tsc_deadline)
 {
+	const struct self self = { .id = id,
+				   .count = count,
+				   .tsc_deadline = tsc_deadline,
+				   .amd = is_amd(cpuid) };
 	unsigned int kept = 0;
 	uint32_t max_basic = 0;
 
@@ -124,7 +145,7 @@ void x86_cpuid_adapt(struct kvm_cpuid2 *cpuid, unsigned int id,
 			e.eax = max_of(e.eax, 0xbu);
 			max_basic = e.eax;
 		}
-		adapt_entry(&e, id, count, tsc_deadline);
+		adapt_entry(&e, &self);
 		cpuid->entries[kept++] = e;
 	}
 	cpuid->nent = kept;
