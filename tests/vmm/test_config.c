@@ -87,7 +87,7 @@ START_TEST(says_in_one_line_what_is_wrong_with_a_bad_file)
 }
 END_TEST
 
-static const char *const our_files[] = { "configs/*.ini", "tests/vms/*.ini" };
+static const char *const our_files[] = { "configs/*.ini", "tests/vms/*/*.ini" };
 
 /* Sets the variable that the error is about; false: it is about another. */
 static bool set_variable(void)
