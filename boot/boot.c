@@ -59,15 +59,15 @@ static int open_file(struct image *image, const char *path, uint64_t *len)
 static int add_acpi(struct boot *b)
 {
 	uint8_t *buf = calloc(1, X86_ACPI_TABLES_LEN);
-	int rc = -ENOMEM;
+	int rc;
 
-	if (buf)
-		rc = acpi_build(buf, X86_ACPI_TABLES_LEN, X86_ACPI_TABLES,
-				b->req->nr_cpus);
+	if (!buf)
+		return err_set(-ENOMEM, "ACPI tables: out of memory");
+	rc = acpi_build(buf, X86_ACPI_TABLES_LEN, X86_ACPI_TABLES,
+			b->req->nr_cpus);
 	if (rc < 0) {
 		free(buf);
-		return err_set(rc, "ACPI tables for %u vCPUs: %s",
-			       b->req->nr_cpus, strerror(-rc));
+		return rc;
 	}
 	return image_add_data(b->image, "acpi", X86_ACPI_TABLES, buf,
 			      (size_t)rc);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "boot/x86_tables.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "firmware/blobs.h"
 #include "vmm/base/layout_x86.h"
 
 /* Intel SDM 3A, 3.4.5: flat, present, ring 0, accessed. */
@@ -47,6 +50,15 @@ static int fill_page_tables(const struct image_region *r, uint8_t *dst)
 	return 0;
 }
 
+static int fill_reset_vector(const struct image_region *r, uint8_t *dst)
+{
+	size_t len = (size_t)(blob_reset_end - blob_reset);
+
+	assert(len <= 16);
+	memcpy(dst + (X86_RESET_VECTOR - r->gpa), blob_reset, len);
+	return 0;
+}
+
 int x86_tables_add(struct image *image)
 {
 	const struct image_region tables = {
@@ -56,10 +68,19 @@ int x86_tables_add(struct image *image)
 		.measured = true,
 		.fill = fill_page_tables,
 	};
+	const struct image_region reset = {
+		.name = "reset vector",
+		.gpa = align_down(X86_RESET_VECTOR, PAGE_SIZE),
+		.len = PAGE_SIZE,
+		.measured = true,
+		.fill = fill_reset_vector,
+	};
 	int rc = add_gdt(image);
 
 	_Static_assert(X86_PAGE_TABLES + TABLES * PAGE_SIZE <= X86_BOOT_PARAMS,
 		       "page tables overrun what follows them");
 	image->page_table = X86_PAGE_TABLES;
-	return rc ? rc : image_add(image, &tables);
+	if (!rc)
+		rc = image_add(image, &tables);
+	return rc ? rc : image_add(image, &reset);
 }

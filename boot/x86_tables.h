@@ -14,6 +14,7 @@
 
 /*
  * Adds the GDT at X86_GDT and an identity map of 4 GiB at X86_PAGE_TABLES,
- * and says so in image->gdt and image->page_table.
+ * and says so in image->gdt and image->page_table; and at X86_RESET_VECTOR a
+ * few real-mode instructions that reset the machine.
  */
 int x86_tables_add(struct image *image);

@@ -5,4 +5,5 @@
 #include <stdint.h>
 
 extern const uint8_t blob_dsdt[], blob_dsdt_end[];   /* boot/dsdt.asl */
+extern const uint8_t blob_reset[], blob_reset_end[]; /* X86_RESET_VECTOR */
 extern const uint8_t blob_guest[], blob_guest_end[]; /* firmware/guest/ */

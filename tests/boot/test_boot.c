@@ -94,6 +94,10 @@ START_TEST(boots_the_embedded_guest_without_a_kernel)
 	bytes = filled(&image, "cmdline");
 	ck_assert_str_eq((char *)bytes, "quiet");
 	free(bytes);
+	bytes = filled(&image, "reset vector");
+	/* mov $1, %al; mov $0x602, %dx; out %al, (%dx): in 16-bit mode */
+	ck_assert_mem_eq(bytes + 0xff0, "\xb0\x01\xba\x02\x06\xee", 6);
+	free(bytes);
 	bytes = filled(&image, "acpi");
 	ck_assert_mem_eq(bytes, "RSD PTR ", 8);
 	free(bytes);

@@ -14,6 +14,7 @@
 #define X86_LOW_RAM_END 0xa0000 /* E820: RAM ends, legacy area starts */
 #define X86_ACPI_TABLES 0xe0000 /* RSDP first; E820 type ACPI */
 #define X86_ACPI_TABLES_LEN 0x20000
+#define X86_RESET_VECTOR 0xffff0 /* 16 bytes at the end of that area */
 #define X86_KERNEL 0x100000      /* lowest address of a kernel */
 #define X86_HOLE 0xc0000000      /* 3 GiB: RAM stops below ... */
 #define X86_HOLE_END 0x100000000 /* ... and goes on at 4 GiB */
