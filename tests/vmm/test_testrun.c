@@ -73,7 +73,7 @@ static const struct {
 	  TEST_PASSED, NULL },
 	{ "#sh read a; read b; echo $b$a\n"
 	  "#sh exit 4\n"
-	  "[expect]\nline.1 = x\n",
+	  "[expect]\nline.1 = x\ntimeout = 200ms\n",
 	  TEST_FAILED, "timed out" },
 	{ "#sh echo cvmm: vCPU 0 >&2; exit 5\n"
 	  "[expect]\nmessage.1 = ~^cvmm: vCPU [0-9]$\nstatus = 5\n",
@@ -114,11 +114,10 @@ START_TEST(judges_what_a_vm_does)
 {
 	char text[1024];
 
-	snprintf(text, sizeof(text), "%s%s", cases[_i].text,
-		 strstr(cases[_i].text, "timeout") ? ""
-		 : strstr(cases[_i].text, "[expect]")
-			 ? "timeout = 500ms\n"
-			 : "[expect]\ntimeout = 10s\n");
+	/* Long enough for a busy machine. */
+	snprintf(text, sizeof(text), "%s%s%s", cases[_i].text,
+		 strstr(cases[_i].text, "[expect]") ? "" : "[expect]\n",
+		 strstr(cases[_i].text, "timeout") ? "" : "timeout = 20s\n");
 	add("t.ini", text);
 	go();
 	ck_assert_msg(run.tests[0].state == cases[_i].state, "%s", printed);
@@ -136,8 +135,10 @@ START_TEST(bears_a_vm_that_prints_without_end)
 
 	add("flood.ini", "#sh cat /dev/zero\n"
 			 "[expect]\ntimeout = 300ms\nline.1 = x\n");
-	add("lines.ini", "#sh while :; do printf '\\033]0;x\\007\\n'; done\n"
-			 "[expect]\ntimeout = 300ms\nline.1 = nothing\n");
+	add("lines.ini",
+	    "#sh for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18; "
+	    "do printf '\\033]0;x\\007\\n'; done\n"
+	    "[expect]\ntimeout = 20s\nline.1 = nothing\n");
 	go();
 	ck_assert_uint_eq(run.report.failed, 2);
 	ck_assert_ptr_nonnull(strstr(printed, "| ?]0;x?"));
@@ -241,7 +242,7 @@ START_TEST(runs_side_by_side)
 		"#sh touch $(dirname $1)/$$; "
 		"until [ $(ls $(dirname $1)/[0-9]* | wc -l) = 3 ]; "
 		"do sleep 0.02; done\n"
-		"[expect]\ntimeout = 10s\n";
+		"[expect]\ntimeout = 20s\n";
 
 	/* Each waits for all: only together can they end. */
 	add("a.ini", text);
@@ -284,7 +285,7 @@ static bool group_lives(const char *name)
 START_TEST(leaves_nothing_running)
 {
 	add("a.ini", "#sh echo $$ >$(dirname $1)/pid; sleep 50 & exit 0\n"
-		     "[expect]\ntimeout = 10s\n");
+		     "[expect]\ntimeout = 20s\n");
 	go();
 	ck_assert_uint_eq(run.report.passed, 1);
 	/* SIGKILL is on its way, but need not have arrived. */
@@ -354,6 +355,7 @@ START_TEST(says_what_it_cannot_start)
 	ck_assert_ptr_nonnull(
 		strstr(printed, "| cvmm: /nonexistent/cvmm: No such file"));
 	testrun_destroy(&run);
+	free(printed);
 	run.report =
 		(struct test_report){ .out = open_memstream(&printed,
 							    &printed_len) };
