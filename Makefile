@@ -145,7 +145,7 @@ format:                                 ## clang-format what git tracks
 compile_commands.json: Makefile $(prog) $(core)
 	$(Q)( echo '['; sep=''; for f in $(prog) $(core); do \
 	  printf '%s{"directory":"%s","file":"%s","command":"%s"}\n' "$$sep" '$(CURDIR)' $$f \
-	  "$(CC) $(CPPFLAGS) $(CFLAGS) -DCVMM_VERSION=1 -c $$f"; sep=','; done; echo ']' ) > $@
+	  "$(CC) $(CPPFLAGS) $(CFLAGS) -c $$f"; sep=','; done; echo ']' ) > $@
 
 install: all                            ## DESTDIR, PREFIX: binary, man page, configs, completion
 	install -Dm755 -s $(B)/cvmm $(DESTDIR)$(PREFIX)/bin/cvmm

@@ -6,6 +6,10 @@
 #include "vmm/base/err.h"
 #include "vmm/commands.h"
 
+#ifndef CVMM_VERSION
+#define CVMM_VERSION "unknown"
+#endif
+
 int cmd_version(int argc, char **argv)
 {
 	if (argc > 1)

@@ -220,25 +220,15 @@ static int set_entry(struct config *config, const struct ini_entry *e,
 	return 0;
 }
 
-static int load(struct config *config, const char *path, const char *section)
+static int set_entries(struct config *config, const struct ini *ini,
+		       const char *dir, const char *path, const char *section)
 {
-	const char *slash = strrchr(path, '/');
-	auto_free char *dir = strndup(path, slash ? slash + 1 - path : 0);
-	struct ini ini;
-	int rc;
+	size_t len = strlen(section);
+	int rc = 0;
 
-	if (!dir)
-		return err_set(-ENOMEM, "out of memory");
-	rc = ini_load(&ini, path);
-	if (rc)
-		return rc;
-	if (!section)
-		rc = name_after(config, path);
-	for (size_t i = 0; !rc && i < ini.count; i++)
-		if (!section ||
-		    !strncmp(ini.entries[i].name, section, strlen(section)))
-			rc = set_entry(config, &ini.entries[i], dir, path);
-	ini_destroy(&ini);
+	for (size_t i = 0; !rc && i < ini->count; i++)
+		if (!strncmp(ini->entries[i].name, section, len))
+			rc = set_entry(config, &ini->entries[i], dir, path);
 	if (!rc) {
 		rc = expect_check(&config->expect);
 		if (rc)
@@ -247,9 +237,31 @@ static int load(struct config *config, const char *path, const char *section)
 	return rc;
 }
 
+/* Sets the keys whose names begin with section. */
+static int load(struct config *config, const char *path, const char *section)
+{
+	const char *slash = strrchr(path, '/');
+	struct ini ini;
+	int rc = ini_load(&ini, path);
+	char *dir;
+
+	if (rc)
+		return rc;
+	dir = strndup(path, slash ? (size_t)(slash + 1 - path) : 0);
+	if (dir)
+		rc = set_entries(config, &ini, dir, path, section);
+	else
+		rc = err_set(-ENOMEM, "out of memory");
+	free(dir);
+	ini_destroy(&ini);
+	return rc;
+}
+
 int config_load(struct config *config, const char *path)
 {
-	return load(config, path, NULL);
+	int rc = name_after(config, path);
+
+	return rc ? rc : load(config, path, "");
 }
 
 int config_load_expect(struct config *config, const char *path)

@@ -250,30 +250,54 @@ static int read_values(struct ini *ini, const char *text, size_t len)
 	return 0;
 }
 
-static int load(struct ini *ini, const char *path)
+/* Opens path, whatever it is, but no directory. */
+static int open_file(const char *path)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	auto_free char *buf = malloc(INI_MAX_FILE + 1);
-	char *text = buf;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), rc;
 	struct stat st;
-	size_t len;
+
+	if (fd < 0)
+		return err_set(-errno, "%s", strerror(errno));
+	rc = fstat(fd, &st) ? -errno : 0;
+	if (!rc && S_ISDIR(st.st_mode))
+		rc = -EISDIR;
+	if (!rc)
+		return fd;
+	close(fd);
+	return rc == -EISDIR
+		       ? err_set(rc, "is a directory, not a VM definition")
+		       : err_set(rc, "%s", strerror(-rc));
+}
+
+static int parse_all(struct ini *ini, char *text, size_t len)
+{
 	int rc;
 
-	if (fd < 0 || fstat(fd, &st))
-		return err_set(-errno, "%s", strerror(errno));
-	if (S_ISDIR(st.st_mode))
-		return err_set(-EISDIR, "is a directory, not a VM definition");
-	if (!buf)
-		return err_set(-ENOMEM, "out of memory");
-	rc = read_all(fd, buf, INI_MAX_FILE, &len);
-	if (rc)
-		return rc;
 	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* UTF-8's mark */
 		text += 3;
 		len -= 3;
 	}
 	rc = check_lines(ini, text, &len);
 	return rc ? rc : read_values(ini, text, len);
+}
+
+static int load(struct ini *ini, const char *path)
+{
+	auto_close int fd = open_file(path);
+	char *text;
+	size_t len;
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	text = malloc(INI_MAX_FILE + 1);
+	if (!text)
+		return err_set(-ENOMEM, "out of memory");
+	rc = read_all(fd, text, INI_MAX_FILE, &len);
+	if (!rc)
+		rc = parse_all(ini, text, len);
+	free(text);
+	return rc;
 }
 
 int ini_load(struct ini *ini, const char *path)

@@ -2,7 +2,7 @@
 /* What options.h declares. */
 #include "vmm/options.h"
 
-#include <ctype.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -150,6 +150,7 @@ static int set_memory(struct config *config, const char *value)
 {
 	char size[32];
 
+	assert(value); /* the option takes one */
 	if (!*value || value[strspn(value, "0123456789")] ||
 	    strlen(value) > sizeof(size) - 2)
 		return config_set_key(config, "vm.memory", value);

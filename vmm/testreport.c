@@ -18,14 +18,14 @@ enum {
 static void print_tail(FILE *out, const struct test *t, const char *prefix,
 		       void (*put)(FILE *out, const char *text))
 {
-	auto_free char *buf = malloc(TAIL_BYTES);
+	char buf[TAIL_BYTES];
 	FILE *f = t->log_path ? fopen(t->log_path, "re") : NULL;
 	char shown[LINE_SHOWN];
 	const char *p, *end;
 	size_t len = 0;
 	int lines = 0;
 
-	if (f && buf) {
+	if (f) {
 		if (fseek(f, -TAIL_BYTES, SEEK_END))
 			rewind(f); /* it is shorter than that */
 		len = fread(buf, 1, TAIL_BYTES, f);
@@ -33,12 +33,12 @@ static void print_tail(FILE *out, const struct test *t, const char *prefix,
 	if (f)
 		fclose(f);
 	end = buf + len;
-	while (len && end > buf && end[-1] == '\n')
+	while (end > buf && end[-1] == '\n')
 		end--;
-	for (p = end; len && p > buf; p--)
+	for (p = end; p > buf; p--)
 		if (p[-1] == '\n' && ++lines == TAIL_LINES)
 			break;
-	while (len && p < end) {
+	while (p < end) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 
 		nl = nl ? nl : end;

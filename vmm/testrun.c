@@ -212,8 +212,11 @@ static int run_all(struct loop *l)
 
 	l->running = calloc(run->jobs, sizeof(struct test *));
 	l->fds = calloc(run->jobs * TEST_FDS + 1, sizeof(*l->fds));
-	if (!l->running || !l->fds)
-		rc = out_of_memory();
+	if (!l->running || !l->fds) {
+		free((void *)l->running);
+		free(l->fds);
+		return out_of_memory();
+	}
 	run->report.total = run->count;
 	report_begin(&run->report);
 	while (!rc) {

@@ -104,10 +104,10 @@ void test_stop(struct test *t, const char *why)
 static bool has_what_it_requires(struct test *t)
 {
 	const struct expect *e = &t->config.expect;
-	auto_free char *words = strdup(e->requires ? e->requires : "");
-	char *state = NULL;
+	char words[1024], *state = NULL;
 
-	for (char *word = words ? strtok_r(words, " \t", &state) : NULL; word;
+	snprintf(words, sizeof(words), "%s", e->requires ? e->requires : "");
+	for (char *word = strtok_r(words, " \t", &state); word;
 	     word = strtok_r(NULL, " \t", &state)) {
 		auto_free char *expanded = NULL, *path = NULL;
 
