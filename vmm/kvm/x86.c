@@ -38,21 +38,25 @@ int x86_init_vm(struct vm *vm)
 			      "KVM_CAP_SPLIT_IRQCHIP", 0);
 }
 
+/* What a PC's firmware leaves in every CPU. */
+static int set_msrs(struct vm *vm, const struct vcpu *vcpu)
+{
+	static const struct kvm_msr_entry first[] = {
+		{ .index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING },
+		{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK },
+	};
+	union {
+		struct kvm_msrs head;
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(first)];
+	} msrs = { .head.nmsrs = ARRAY_SIZE(first) };
+
+	memcpy(msrs.room + sizeof(msrs.head), first, sizeof(first));
+	return kvm_set_msrs(&vm->kvm, vcpu->fd, &msrs.head);
+}
+
 static int init_vcpu(struct vm *vm, const struct vcpu *vcpu,
 		     const struct kvm_cpuid2 *supported, bool tsc_deadline)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entries[2];
-	} msrs = {
-		.head.nmsrs = 2,
-		.entries = {
-			{ .index = MSR_MISC_ENABLE,
-			  .data = MISC_ENABLE_FAST_STRING },
-			{ .index = MSR_MTRR_DEF_TYPE,
-			  .data = MTRR_ENABLED_WRITE_BACK },
-		},
-	};
 	size_t room = sizeof(*supported) +
 		      X86_CPUID_MAX * sizeof(supported->entries[0]);
 	auto_free struct kvm_cpuid2 *cpuid = malloc(room);
@@ -64,7 +68,7 @@ static int init_vcpu(struct vm *vm, const struct vcpu *vcpu,
 	x86_cpuid_adapt(cpuid, vcpu->index, vm->nr_vcpus, tsc_deadline);
 	rc = kvm_set_cpuid(&vm->kvm, vcpu->fd, cpuid);
 	if (!rc)
-		rc = kvm_set_msrs(&vm->kvm, vcpu->fd, &msrs.head);
+		rc = set_msrs(vm, vcpu);
 	return rc < 0 ? err_in(rc, "vCPU %u", vcpu->index) : 0;
 }
 
