@@ -11,7 +11,6 @@ enum {
 	TAIL_LINES = 15,
 	TAIL_BYTES = 16 * 1024,
 	LINE_SHOWN = 200,
-	PROGRESS_WIDTH = 78,
 };
 
 /* Prints the last lines of the log, each after prefix. */
@@ -111,8 +110,9 @@ static void put_yaml(FILE *out, const char *text)
 
 static void clear_progress(struct test_report *r)
 {
-	if (r->progress)
+	if (r->shown[0])
 		fputs("\r\x1b[K", r->out); /* ECMA-48 EL: to the line's end */
+	r->shown[0] = '\0';
 }
 
 void report_begin(struct test_report *r)
@@ -186,7 +186,7 @@ void report_test(struct test_report *r, const struct test *t)
 void report_progress(struct test_report *r, const struct test *tests,
 		     size_t count)
 {
-	char line[PROGRESS_WIDTH + 1], name[40];
+	char line[sizeof(r->shown)], name[40];
 	int64_t now = test_now_ms();
 	size_t n;
 
@@ -204,9 +204,12 @@ void report_progress(struct test_report *r, const struct test *tests,
 				      " %s (%lld s)", name,
 				      (long long)(now - t->started_ms) / 1000);
 	}
+	if (!strcmp(line, r->shown))
+		return;
 	clear_progress(r);
 	fputs(line, r->out);
 	fflush(r->out);
+	strcpy(r->shown, line);
 }
 
 void report_end(struct test_report *r)

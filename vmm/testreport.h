@@ -15,6 +15,7 @@ struct test_report {
 	bool tap;      /* TAP 13 instead of lines for people */
 	bool progress; /* out is a terminal: keep a line of what runs */
 	size_t total, passed, failed, skipped;
+	char shown[79]; /* the line of what runs that is there now, or "" */
 };
 
 void report_begin(struct test_report *r);
@@ -22,7 +23,7 @@ void report_begin(struct test_report *r);
 /* Once for each test, when it has ended. */
 void report_test(struct test_report *r, const struct test *t);
 
-/* Renews the line of what runs. */
+/* Renews the line of what runs, if it says something new. */
 void report_progress(struct test_report *r, const struct test *tests,
 		     size_t count);
 
