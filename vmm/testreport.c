@@ -209,7 +209,7 @@ void report_progress(struct test_report *r, const struct test *tests,
 	clear_progress(r);
 	fputs(line, r->out);
 	fflush(r->out);
-	strcpy(r->shown, line);
+	memcpy(r->shown, line, strlen(line) + 1);
 }
 
 void report_end(struct test_report *r)
