@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "vmm/base/err.h"
@@ -49,6 +50,15 @@ int image_add(struct image *image, const struct image_region *region)
 	return 0;
 }
 
+void image_populate(uint8_t *dst, uint64_t len)
+{
+	uint64_t skip = -(uintptr_t)dst % PAGE_SIZE;
+
+	if (len > skip + PAGE_SIZE)
+		madvise(dst + skip, align_down(len - skip, PAGE_SIZE),
+			MADV_POPULATE_WRITE);
+}
+
 int image_fill_data(const struct image_region *r, uint8_t *dst)
 {
 	memcpy(dst, r->data, r->data_len);
@@ -57,8 +67,10 @@ int image_fill_data(const struct image_region *r, uint8_t *dst)
 
 static int fill_file(const struct image_region *r, uint8_t *dst)
 {
-	int rc = util_pread(r->fd, dst, r->data_len, r->off);
+	int rc;
 
+	image_populate(dst, r->data_len);
+	rc = util_pread(r->fd, dst, r->data_len, r->off);
 	if (rc == -ENODATA)
 		return err_set(rc, "%s: the file became shorter", r->name);
 	if (rc)

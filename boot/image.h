@@ -59,6 +59,13 @@ int image_add(struct image *image, const struct image_region *region);
 const struct image_region *image_find(const struct image *image, gpa_t gpa,
 				      uint64_t len);
 
+/*
+ * For a fill() that is about to write all of [dst, dst + len): has the host
+ * allocate guest memory in one go, which takes it half the time that page
+ * faults do.  A hint only.
+ */
+void image_populate(uint8_t *dst, uint64_t len);
+
 /* A fill() for regions whose bytes are at data. */
 int image_fill_data(const struct image_region *r, uint8_t *dst);
 

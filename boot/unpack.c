@@ -166,8 +166,10 @@ static int unpack_fill(const struct image_region *r, uint8_t *dst)
 		.table = dst + u->elf.file_end,
 		.table_len = u->out_len - u->elf.file_end,
 	};
-	int rc = decompress_run(u->codec, &job);
+	int rc;
 
+	image_populate(dst, u->out_len);
+	rc = decompress_run(u->codec, &job);
 	if (!rc) {
 		move_segments(u, dst);
 		rc = u->shift ? kaslr_relocate(&kernel, u->shift) : 0;
