@@ -6,6 +6,7 @@
 #include "suites.h"
 #include "vmm/base/util.h"
 
+/* clang-format off */
 static Suite *(*const suites[])(void) = {
 	base_suite,
 	acpi_suite,
@@ -35,6 +36,7 @@ static Suite *(*const suites[])(void) = {
 	expect_suite,
 	testrun_suite,
 };
+/* clang-format on */
 
 int main(void)
 {

@@ -389,7 +389,7 @@ int main(int argc, char **argv)
 	static const char usage[] =
 		"usage: measure [-l TEXT] [-s MS] [-r MIB] [-t SECONDS] "
 		"[-o LOG] -- COMMAND...\n"
-		"  -l  until a line of output holds TEXT, not the first KVM_RUN\n"
+		"  -l  until a line of output holds TEXT, not until KVM_RUN\n"
 		"  -s  and look at its memory every MS milliseconds (with -l)\n"
 		"  -r  mappings of MIB and above are guest RAM (256)\n"
 		"  -t  give up after SECONDS (60)\n"

@@ -17,8 +17,8 @@ typedef uint64_t gpa_t; /* guest physical address */
 	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define is_pow2(x) ((x) && !((x) & ((x)-1)))
 #define align_down(x, a) ((x) & ~((__typeof__(x))(a)-1))
-#define align_up(x, a) align_down((x) + (a)-1, (a)) /* caller rules out wrap \
-						     */
+/* The caller rules out that it wraps. */
+#define align_up(x, a) align_down((x) + (a)-1, (a))
 #define min_of(a, b) ((a) < (b) ? (a) : (b))
 #define max_of(a, b) ((a) > (b) ? (a) : (b))
 
