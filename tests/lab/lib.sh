@@ -45,6 +45,13 @@ lab_lock()
 	flock "$lock"
 }
 
+# lab_prune DIR: forget what nobody has used for a month.  Not sooner: several working
+# trees share the cache, each with its own versions.
+lab_prune()
+{
+	find "$1" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
+}
+
 # module_order DIR NAME...: the files of these modules and of what they depend on, in
 # the order to load them, relative to DIR; built-in ones need no file.
 module_order()
