@@ -20,7 +20,7 @@
 #include "vmm/base/layout_x86.h"
 #include "vmm/base/log.h"
 #include "vmm/cvm/cvm.h"
-#include "vmm/kvm/vm.h"
+#include "vmm/kvm/vcpu.h"
 #include "vmm/status.h"
 #include "vmm/terminal.h"
 
@@ -213,6 +213,11 @@ static int build(struct machine *m, struct kvm_sys *sys)
 static void report(const struct machine *m)
 {
 	const struct vm *vm = &m->vm;
+	char state[VCPU_DESCRIPTION];
+
+	for (unsigned int i = 0; vm->end == VM_STOPPED && i < vm->nr_vcpus; i++)
+		log_debug("%s: vCPU %u stopped%s", m->config->name, i,
+			  vcpu_describe(&vm->vcpus[i], state, sizeof(state)));
 
 	log_debug("%s: guest RAM: %" PRIu64 " bytes, %" PRIu64
 		  " allocated in %s",

@@ -38,26 +38,26 @@ void vcpu_destroy(struct vcpu *vcpu)
 	vcpu->fd = -1;
 }
 
-/* Where the vCPU is, for the line that says why the VM ended. */
-static void describe_state(const struct vcpu *vcpu, char *buf, size_t len)
+const char *vcpu_describe(const struct vcpu *vcpu, char *buf, size_t len)
 {
 	struct kvm *kvm = &vcpu->vm->kvm;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 
 	buf[0] = '\0';
-	if (kvm_get_regs(kvm, vcpu->fd, &regs) < 0 ||
-	    kvm_get_sregs(kvm, vcpu->fd, &sregs) < 0)
-		return;
-	snprintf(buf, len, ", RIP %#llx, CR2 %#llx", regs.rip, sregs.cr2);
+	if (kvm_get_regs(kvm, vcpu->fd, &regs) >= 0 &&
+	    kvm_get_sregs(kvm, vcpu->fd, &sregs) >= 0)
+		snprintf(buf, len, ", RIP %#llx, CR2 %#llx", regs.rip,
+			 sregs.cr2);
+	return buf;
 }
 
 static void end_with_state(struct vcpu *vcpu, enum vm_end why, const char *what)
 {
-	char state[80];
+	char state[VCPU_DESCRIPTION];
 
-	describe_state(vcpu, state, sizeof(state));
-	vm_end(vcpu->vm, why, "%s on vCPU %u%s", what, vcpu->index, state);
+	vm_end(vcpu->vm, why, "%s on vCPU %u%s", what, vcpu->index,
+	       vcpu_describe(vcpu, state, sizeof(state)));
 }
 
 static void access_bus(struct bus *bus, const struct vm_exit *e)
