@@ -314,7 +314,7 @@ static void become(const struct test *t, const char *const *program,
 	for (; n < MAX_ARGS && program[n]; n++)
 		argv[n] = program[n];
 	argv[n++] = t->path;
-	argv[n++] = "--quiet";
+	argv[n++] = "-v";
 	argv[n] = NULL;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -46,7 +46,7 @@ struct test {           /* zeroed, but for the first three: a test that waits */
 int64_t test_now_ms(void); /* monotonic */
 
 /*
- * Starts "program... FILE.ini --quiet", or ends the test at once: skipped, or
+ * Starts "program... FILE.ini -v", or ends the test at once: skipped, or
  * failed.  program ends with NULL and program[0] is a path; it must not be
  * NULL.  Call with SIGPIPE ignored, and from the thread that lives as long as
  * the children shall.
