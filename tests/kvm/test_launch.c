@@ -201,6 +201,19 @@ START_TEST(runs_on_an_old_kernel_with_memfd)
 }
 END_TEST
 
+START_TEST(names_the_msr_that_kvm_refuses)
+{
+	struct rig *rig = rig_for(&launches[0]);
+
+	rig->fake.refused_msr = 0x2ff;
+	ck_assert_int_eq(rig_start(rig), -EINVAL);
+	ck_assert_str_eq(err_text(), "VM type none: vCPU 0: KVM_SET_MSRS: "
+				     "MSR 0x2ff refused");
+	rig_destroy_vm(rig);
+	rig_free(rig);
+}
+END_TEST
+
 START_TEST(refuses_a_type_it_can_only_probe)
 {
 	struct rig *rig = rig_for(&launches[0]);
@@ -285,6 +298,7 @@ Suite *launch_suite(void)
 	tcase_add_test(tc, refuses_a_kernel_it_does_not_know);
 	tcase_add_loop_test(tc, names_the_way_out_without_guest_memfd, 0, 2);
 	tcase_add_test(tc, runs_on_an_old_kernel_with_memfd);
+	tcase_add_test(tc, names_the_msr_that_kvm_refuses);
 	tcase_add_test(tc, refuses_a_type_it_can_only_probe);
 	tcase_add_test(tc, refuses_an_image_outside_of_ram);
 	tcase_add_test(tc, enters_the_image_in_64_bit_mode);

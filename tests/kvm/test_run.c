@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "suites.h"
 #include "support/rig.h"
@@ -324,6 +325,36 @@ START_TEST(kick_is_never_lost)
 }
 END_TEST
 
+/* On its way into the guest, past all checks, when the kick comes. */
+static int script_late(struct fake_kvm *fake, unsigned int id, unsigned int n,
+		       struct kvm_run *run)
+{
+	const struct timespec nap = { .tv_nsec = 20000000 };
+	struct rig *rig = container_of(fake, struct rig, fake);
+
+	(void)id;
+	(void)n;
+	(void)run;
+	while (rig->vm.end == VM_RUNNING)
+		sched_yield();
+	nanosleep(&nap, NULL); /* the signal comes now */
+	return FAKE_BLOCK;
+}
+
+START_TEST(kick_reaches_a_vcpu_that_is_not_asleep_yet)
+{
+	struct rig *rig = rig_new(16 * MIB, 1);
+
+	rig->fake.run = script_late;
+	ck_assert_int_eq(rig_start(rig), 0);
+	while (!atomic_load(&rig->fake.running))
+		sched_yield();
+	vm_end(&rig->vm, VM_STOPPED, "stopped");
+	rig_destroy_vm(rig);
+	rig_free(rig);
+}
+END_TEST
+
 START_TEST(destroying_a_running_vm_stops_it)
 {
 	struct rig *rig = rig_new(16 * MIB, 2);
@@ -399,6 +430,7 @@ Suite *run_suite(void)
 			    ARRAY_SIZE(ends));
 	tcase_add_test(tc, state_that_cannot_be_read_is_left_out);
 	tcase_add_test(tc, kick_is_never_lost);
+	tcase_add_test(tc, kick_reaches_a_vcpu_that_is_not_asleep_yet);
 	tcase_add_test(tc, destroying_a_running_vm_stops_it);
 	tcase_add_test(tc, first_reason_stays);
 	suite_add_tcase(s, tc);

@@ -68,7 +68,8 @@ struct fake_kvm {
 	int api_version;
 	unsigned int run_size;
 	unsigned int maxphyaddr;
-	bool knows_gmem; /* Linux 6.8: region2 and guest_memfd exist */
+	uint32_t refused_msr; /* one it does not know; 0: none */
+	bool knows_gmem;      /* Linux 6.8: region2 and guest_memfd exist */
 	const struct kvm_cpuid_entry2 *cpuid; /* supported */
 	unsigned int nr_cpuid;
 	unsigned int nr_caps;

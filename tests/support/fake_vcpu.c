@@ -75,7 +75,8 @@ static bool mtrr_def_type_valid(uint64_t data)
 }
 
 /* Stops at the first MSR refused and tells how many were set: api.rst. */
-static int set_msrs(struct fake_vcpu *vcpu, const struct kvm_msrs *msrs)
+static int set_msrs(struct fake_vcpu *vcpu, const struct kvm_msrs *msrs,
+		    uint32_t refused)
 {
 	static const uint32_t known[] = { 0x10,  0x1b,       0x174,     0x175,
 					  0x176, 0x1a0,      0x277,     0x2ff,
@@ -91,7 +92,7 @@ static int set_msrs(struct fake_vcpu *vcpu, const struct kvm_msrs *msrs)
 		for (k = 0; k < ARRAY_SIZE(known); k++)
 			if (known[k] == e->index)
 				break;
-		if (k == ARRAY_SIZE(known))
+		if (k == ARRAY_SIZE(known) || e->index == refused)
 			break;
 		if (e->index == MSR_MTRR_DEF_TYPE &&
 		    !mtrr_def_type_valid(e->data))
@@ -198,7 +199,7 @@ int fake_vcpu_ioctl(struct fake_kvm *fake, unsigned int id, unsigned long req,
 	case KVM_SET_CPUID2:
 		return set_cpuid(vcpu, arg);
 	case KVM_SET_MSRS:
-		return set_msrs(vcpu, arg);
+		return set_msrs(vcpu, arg, fake->refused_msr);
 	case KVM_GET_REGS:
 		memcpy(arg, &vcpu->regs, sizeof(vcpu->regs));
 		return 0;
