@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ struct terminal {
 
 /* For signal handlers and terminal_restore(). */
 static struct termios saved;
-static volatile sig_atomic_t raw_fd = -1, wake_fd = -1;
+static atomic_int raw_fd = -1, wake_fd = -1; /* lock-free */
 
 /* Is another process group in the terminal's foreground? */
 static bool in_background(int fd)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static struct {
 	pthread_mutex_t lock;
 	uint8_t data[100000];
 	size_t len, room;
-	int quit;
+	atomic_int quit;
 } guest;
 
 static struct event_loop loop;
