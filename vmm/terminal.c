@@ -39,7 +39,7 @@ struct terminal {
 
 /* For signal handlers and terminal_restore(). */
 static struct termios saved;
-static atomic_int raw_fd = -1, wake_fd = -1; /* lock-free */
+static atomic_int raw_fd = -1, wake_fd = -1; /* raw_fd: saved is valid */
 
 /* Is another process group in the terminal's foreground? */
 static bool in_background(int fd)
@@ -53,11 +53,11 @@ void terminal_restore(void)
 {
 	int saved_errno = errno, fd = raw_fd;
 
-	raw_fd = -1;
 	if (fd >= 0) {
 		if (!in_background(fd))
 			tcsetattr(fd, TCSANOW, &saved);
 		log_set_raw(0);
+		raw_fd = -1;
 	}
 	errno = saved_errno;
 }

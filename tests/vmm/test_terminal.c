@@ -83,6 +83,19 @@ static size_t received(void)
 	return len;
 }
 
+static int await_quit(int wanted)
+{
+	int is = 0;
+
+	for (int i = 0; i < 3000 && is != wanted; i++) {
+		pthread_mutex_lock(&guest.lock);
+		is = guest.quit;
+		pthread_mutex_unlock(&guest.lock);
+		usleep(1000);
+	}
+	return is;
+}
+
 static size_t await_len(size_t len)
 {
 	for (int i = 0; i < 3000 && received() < len; i++)
@@ -123,10 +136,8 @@ START_TEST(ctrl_a_is_the_only_special_key)
 	start(p[0], 100);
 	ck_assert_int_eq(write(p[1], keys[_i].typed, len), len);
 	await_len(keys[_i].len);
-	for (int i = 0; i < 3000 && !guest.quit && keys[_i].quit; i++)
-		usleep(1000);
+	ck_assert_int_eq(await_quit(keys[_i].quit), keys[_i].quit);
 	stop();
-	ck_assert_int_eq(guest.quit, keys[_i].quit);
 	if (!keys[_i].quit) {
 		start(p[0], 100);
 		for (size_t i = 0; i < len; i++) {
@@ -182,8 +193,8 @@ START_TEST(nothing_is_read_without_room_and_nothing_lost)
 	ck_assert_mem_eq(guest.data, sent, sizeof(sent));
 	terminal_room(terminal); /* after the end: nothing happens */
 	usleep(5000);
-	ck_assert_int_eq(guest.quit, 0);
 	stop();
+	ck_assert_int_eq(guest.quit, 0);
 	close(fds[0]);
 }
 END_TEST
@@ -265,8 +276,8 @@ START_TEST(hangup_ends_input_only)
 	start(slave, 100);
 	close(master);
 	usleep(20000);
-	ck_assert_int_eq(guest.quit, 0);
 	stop();
+	ck_assert_int_eq(guest.quit, 0);
 	close(slave);
 }
 END_TEST
