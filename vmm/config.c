@@ -62,7 +62,7 @@ const struct config_key config_keys[] = {
 	{ "vm.cpus", config_set_number, FIELD(cpus), "1", "number",
 	  .min = 1, .max = CONFIG_MAX_CPUS, .help = "Virtual CPUs." },
 	{ "vm.memory", config_set_size, FIELD(memory), "512M", "size",
-	  .min = 16 * MIB, .max = 64 * KIB * GIB, .multiple = PAGE_SIZE,
+	  .min = 16 * MIB, .max = KIB * GIB, .multiple = PAGE_SIZE,
 	  .help = "Guest memory.  Nothing of it is allocated before the guest "
 		  "touches it." },
 	{ "vm.cvm", config_set_choice, FIELD(cvm), "none",

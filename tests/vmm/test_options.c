@@ -86,7 +86,7 @@ static const struct {
 	{ { "--mem" }, "--mem needs a value: --mem SIZE" },
 	{ { "--quiet=1" }, "--quiet takes no value" },
 	{ { "-c", "0" }, "--cpus: vm.cpus: '0' is not a number from 1 to 255" },
-	{ { "-m", "1" }, "--mem: vm.memory: '1M' is not from 16M to 64T" },
+	{ { "-m", "1" }, "--mem: vm.memory: '1M' is not from 16M to 1T" },
 	{ { "-m", "" },
 	  "--mem: vm.memory: '' is not a size: a number and K, "
 	  "M, G or T, as in 512M" },
