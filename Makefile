@@ -50,7 +50,7 @@ $(B)/%.o: %.S | need-build
 	@echo "  AS      $<"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(B)/vmm/cmd_version.o: CPPFLAGS += -DCVMM_VERSION='"$(VERSION)"'
+$(B)/vmm/cmd_version.o $(B)/vmm/cmd_probe.o: CPPFLAGS += -DCVMM_VERSION='"$(VERSION)"'
 
 # What is linked into the binary as bytes: the DSDT and the embedded guest.
 $(B)/firmware/blobs.o: $(B)/boot/dsdt.aml $(B)/firmware/guest.bin

@@ -8,6 +8,10 @@
 #include "vmm/probe.h"
 #include "vmm/status.h"
 
+#ifndef CVMM_VERSION /* from git, by way of the Makefile */
+#define CVMM_VERSION "unknown"
+#endif
+
 const struct option probe_option_table[] = {
 	{ .name = "json", .help = "print JSON, for programs" },
 	{ .name = NULL },
@@ -35,6 +39,7 @@ int cmd_probe(int argc, char **argv)
 	if (rc < 0)
 		return rc;
 	probe_gather(&probe, &kvm_linux);
+	probe.version = CVMM_VERSION;
 	if (json)
 		probe_print_json(&probe, stdout);
 	else

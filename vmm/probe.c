@@ -92,6 +92,7 @@ void probe_gather(struct probe *p, struct kvm_sys *sys)
 	struct kvm kvm;
 
 	memset(p, 0, sizeof(*p));
+	p->version = "unknown";
 	if (!uname(&host))
 		snprintf(p->kernel, sizeof(p->kernel), "%s", host.release);
 	find_modules(p);

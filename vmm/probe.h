@@ -21,7 +21,8 @@ struct probe_type {
 };
 
 struct probe {
-	char kernel[80]; /* release */
+	const char *version; /* of cvmm; the caller may set it */
+	char kernel[80];     /* release */
 	unsigned int nr_modules;
 	char modules[PROBE_MAX_MODULES][32]; /* kvm* in /sys/module, sorted */
 	bool kvm;                            /* /dev/kvm can be used */
@@ -43,6 +44,7 @@ void probe_print(const struct probe *probe, FILE *out);
 /*
  * For programs: one JSON object, keys as follows and none renamed later.
  *
+ *	cvmm                version of this program
  *	kernel              release of the running kernel
  *	modules             names of loaded kvm modules
  *	kvm                 { available, reason, api_version }

@@ -47,7 +47,7 @@ static void print_type(const struct probe_type *t, FILE *out)
 
 void probe_print(const struct probe *p, FILE *out)
 {
-	fprintf(out, "Linux %s, modules:", p->kernel);
+	fprintf(out, "cvmm %s, Linux %s, modules:", p->version, p->kernel);
 	for (unsigned int i = 0; i < p->nr_modules; i++)
 		fprintf(out, " %s", p->modules[i]);
 	fputs(p->nr_modules ? "\n" : " no kvm\n", out);
@@ -146,7 +146,9 @@ static void json_modules(const struct probe *p, FILE *out)
 
 void probe_print_json(const struct probe *p, FILE *out)
 {
-	fputs("{\n  \"kernel\": ", out);
+	fputs("{\n  \"cvmm\": ", out);
+	json_string(out, p->version);
+	fputs(",\n  \"kernel\": ", out);
 	json_string(out, p->kernel);
 	fputs(",\n", out);
 	json_modules(p, out);

@@ -7,7 +7,8 @@ cvmm=$(readlink -f "${1:?usage: probe.sh BUILD-DIR}/cvmm")
 
 check='
 def text_or_null: . == null or type == "string";
-(.kernel | type == "string") and (.modules | type == "array") and
+(.cvmm | type == "string") and (.kernel | type == "string") and
+(.modules | type == "array") and
 (.kvm | (.available | type == "boolean") and (.reason | text_or_null)) and
 ([.types[].name] == ["none", "emulated", "sw", "snp", "tdx"]) and
 all(.types[]; (.description | type == "string") and
