@@ -128,7 +128,7 @@ static int set_sregs(struct fake_vcpu *vcpu, const struct kvm_sregs *s)
 {
 	if (!sregs_valid(vcpu, s))
 		return -EINVAL;
-	/* kvm_set_apic_base(): reserved bits, and x2APIC only if enabled */
+	/* kvm_apic_set_base(): reserved bits, and x2APIC only if enabled */
 	if (s->apic_base & 0x2ff || s->apic_base >> vcpu->maxphyaddr ||
 	    (s->apic_base & APIC_BASE_X2APIC &&
 	     !(s->apic_base & APIC_BASE_ENABLE)))
