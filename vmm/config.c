@@ -79,7 +79,7 @@ const struct config_key config_keys[] = {
 	{ "boot.initrd", config_set_path, FIELD(initrd), .kind = "path",
 	  .help = "Initial RAM disk for the kernel." },
 	{ "boot.cmdline", config_set_text, FIELD(cmdline),
-	  "console=ttyS0 panic=-1", "text",
+	  "console=ttyS0,115200 panic=-1", "text",
 	  .help = "Command line of the kernel." },
 	{ "boot.decompress", config_set_enum, FIELD(decompress), "auto",
 	  .choice = decompress_names_choice,

@@ -125,7 +125,7 @@ START_TEST(has_the_defaults_of_the_table)
 	ck_assert_int_eq(config.on_reboot, CONFIG_REBOOT_EXIT);
 	ck_assert_ptr_null(config.kernel);
 	ck_assert_ptr_null(config.initrd);
-	ck_assert_str_eq(config.cmdline, "console=ttyS0 panic=-1");
+	ck_assert_str_eq(config.cmdline, "console=ttyS0,115200 panic=-1");
 	ck_assert_int_eq(config.decompress, CONFIG_DECOMPRESS_AUTO);
 	ck_assert_int_eq(config.backing, CONFIG_BACKING_GUEST_MEMFD);
 	ck_assert_uint_eq(config.expect.timeout_ms, 60000);
@@ -186,7 +186,7 @@ static const struct {
 	{ "[boot]\ncmdline = \xc3\xbc\n", "\xc3\xbc" },
 	{ "; c\n# c\n[vm]\n[boot]\n[vm]\n[boot]\ncmdline = a\n", "a" },
 	{ "[boot]\ncmdline = $HOME\n", "$HOME" },
-	{ "", "console=ttyS0 panic=-1" },
+	{ "", "console=ttyS0,115200 panic=-1" },
 };
 
 START_TEST(reads_values_as_they_are_meant)

@@ -38,7 +38,7 @@ static const struct {
 	uint64_t memory;
 	const char *kernel, *cmdline;
 } good[] = {
-	{ { NULL }, 512 * MIB, NULL, "console=ttyS0 panic=-1" },
+	{ { NULL }, 512 * MIB, NULL, "console=ttyS0,115200 panic=-1" },
 	{ { "-k", "a", "-m", "64" }, 64 * MIB, "a", NULL },
 	{ { "-ka", "-m64" }, 64 * MIB, "a", NULL },
 	{ { "--kernel=a", "--mem=64M" }, 64 * MIB, "a", NULL },
@@ -50,7 +50,7 @@ static const struct {
 	{ { "-p", "quiet", "--params", "ro" },
 	  512 * MIB,
 	  NULL,
-	  "console=ttyS0 panic=-1 quiet ro" },
+	  "console=ttyS0,115200 panic=-1 quiet ro" },
 	{ { "--set", "boot.cmdline=", "-p", "x" }, 512 * MIB, NULL, "x" },
 	{ { "-p", "x", "--set=boot.cmdline=y" }, 512 * MIB, NULL, "y" },
 	{ { "--set", "vm.memory=1G", "-m", "32" }, 32 * MIB, NULL, NULL },
