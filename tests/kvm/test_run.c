@@ -135,6 +135,13 @@ static int script_mmio(struct fake_kvm *fake, unsigned int id, unsigned int n,
 			      "\xff\xff\xff\xff\xff\xff\xff\xff", 8)
 			       ? -EIO
 			       : fake_exit_mmio(run, true, UINT64_MAX, 1, "z");
+	case 4: /* 4 bytes across the end of a page: 3 and 1 */
+		return fake_exit_mmio(run, false, 0xe0000ffd, 3, "\0\0\0");
+	case 5:
+		return memcmp(run->mmio.data, "\xff\xff\xff", 3)
+			       ? -EIO
+			       : fake_exit_mmio(run, true, 0xe0000000, 5,
+						"12345");
 	}
 	return power_off(run);
 }
@@ -147,7 +154,7 @@ START_TEST(devices_see_offsets_and_nobody_is_all_ones)
 	ck_assert_mem_eq(device.bytes, "12345678", 8);
 	ck_assert_uint_eq(device.last_off, 0xffc);
 	ck_assert_uint_eq(device.nr_accesses, 2);
-	ck_assert_uint_eq(rig->vm.mmio.unclaimed, 2);
+	ck_assert_uint_eq(rig->vm.mmio.unclaimed, 4);
 	rig_free(rig);
 }
 END_TEST

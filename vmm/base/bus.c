@@ -30,7 +30,8 @@ int bus_add(struct bus *bus, struct bus_window *w)
 
 static struct bus_window *find(struct bus *bus, uint64_t addr, unsigned int len)
 {
-	for (unsigned int i = 0; i < bus->count; i++) {
+	/* Odd sizes are the pieces of an access that crosses a page. */
+	for (unsigned int i = 0; is_pow2(len) && i < bus->count; i++) {
 		struct bus_window *w = bus->windows[i];
 
 		if (addr >= w->base && addr - w->base < w->len &&

@@ -29,7 +29,8 @@ static int decode_pio(struct kvm_run *run, size_t run_size, struct vm_exit *e)
 
 static int decode_mmio(struct kvm_run *run, struct vm_exit *e)
 {
-	if (run->mmio.len > sizeof(run->mmio.data) || !is_pow2(run->mmio.len))
+	/* Any size: KVM splits an access that crosses a page, as in 3 + 1. */
+	if (!run->mmio.len || run->mmio.len > sizeof(run->mmio.data))
 		return -EPROTO;
 	e->kind = EXIT_MMIO;
 	e->write = run->mmio.is_write;
