@@ -37,7 +37,8 @@ struct boot {
 /* Opens a file that the image will own.  len: its size, not 0. */
 static int open_file(struct image *image, const char *path, uint64_t *len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A FIFO must be refused, not waited for. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 	int rc;
 

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "firmware/blobs.h"
 #include "suites.h"
 #include "support/fake_kernel.h"
+#include "support/temp.h"
 #include "vmm/base/err.h"
 #include "vmm/base/layout_x86.h"
 
@@ -292,6 +294,21 @@ START_TEST(names_the_file_that_cannot_be_used)
 }
 END_TEST
 
+START_TEST(does_not_wait_for_a_fifo)
+{
+	struct boot_request req;
+	struct image image;
+	struct temp temp;
+
+	temp_make(&temp);
+	req = request(temp_path(&temp, "fifo"));
+	ck_assert_int_eq(mkfifo(req.kernel, 0600), 0);
+	ck_assert_int_eq(boot_build(&image, &req), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err_text(), "not a regular file"));
+	temp_remove(&temp);
+}
+END_TEST
+
 START_TEST(cuts_a_kernel_short_everywhere_and_survives)
 {
 	struct bytes b = bzimage("gzip");
@@ -395,6 +412,7 @@ Suite *boot_suite(void)
 	tcase_add_loop_test(tc, rejects_a_bzimage_that_lies, 0,
 			    ARRAY_SIZE(bad));
 	tcase_add_test(tc, names_the_file_that_cannot_be_used);
+	tcase_add_test(tc, does_not_wait_for_a_fifo);
 	tcase_add_test(tc, cuts_a_kernel_short_everywhere_and_survives);
 	tcase_add_test(tc, says_when_the_initrd_is_too_large);
 	tcase_add_test(tc, limits_the_command_line);
