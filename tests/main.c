@@ -35,6 +35,7 @@ static Suite *(*const suites[])(void) = {
 	help_suite,
 	expect_suite,
 	testrun_suite,
+	machine_suite,
 };
 /* clang-format on */
 

@@ -31,3 +31,4 @@ Suite *options_suite(void);
 Suite *help_suite(void);
 Suite *expect_suite(void);
 Suite *testrun_suite(void);
+Suite *machine_suite(void);

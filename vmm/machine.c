@@ -248,6 +248,12 @@ static int conclude(struct machine *m, bool *restart)
 		log_info("%s: %s", name, text);
 		return STATUS_OK;
 	case VM_RESET:
+		if (m->signal &&
+		    m->config->on_reboot == CONFIG_REBOOT_RESTART) {
+			log_info("%s: %s, not restarted: SIG%s", name, text,
+				 sigabbrev_np(m->signal));
+			return 128 + m->signal;
+		}
 		*restart = m->config->on_reboot == CONFIG_REBOOT_RESTART;
 		log_info("%s: %s%s", name, text,
 			 m->panicked ? " after a kernel panic" : "");
@@ -257,8 +263,7 @@ static int conclude(struct machine *m, bool *restart)
 		return STATUS_TRIPLE_FAULT;
 	case VM_STOPPED:
 		log_info("%s: %s", name, text);
-		return m->signal == SIGINT ? STATUS_INTERRUPTED
-					   : 128 + m->signal;
+		return 128 + m->signal;
 	case VM_FAILED:
 	case VM_RUNNING:
 		break;
@@ -281,6 +286,7 @@ static int run(struct machine *m)
 	if (rc)
 		return rc;
 	vm_stop(&m->vm);
+	on_signal(&m->signals, 0); /* it may have come when the VM had ended */
 	serial_flush(m->serial, FLUSH_MS);
 	terminal_destroy(m->terminal);
 	m->terminal = NULL;

@@ -13,6 +13,7 @@ const struct status_row status_table[] = {
 	{ STATUS_PANIC, "the guest's kernel panicked" },
 	{ STATUS_TRIPLE_FAULT, "the guest ended in a triple fault" },
 	{ STATUS_VM_FAILED, "the VM failed while it ran (KVM or host error)" },
+	{ STATUS_HUNG_UP, "stopped by SIGHUP" },
 	{ STATUS_INTERRUPTED, "stopped by SIGINT or Ctrl-a x" },
 	{ STATUS_TERMINATED, "stopped by SIGTERM" },
 	{ 0, NULL },

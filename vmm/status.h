@@ -10,6 +10,7 @@ enum status {
 	STATUS_PANIC = 4,
 	STATUS_TRIPLE_FAULT = 5,
 	STATUS_VM_FAILED = 6,
+	STATUS_HUNG_UP = 129,     /* 128 + SIGHUP */
 	STATUS_INTERRUPTED = 130, /* 128 + SIGINT, as a shell has it */
 	STATUS_TERMINATED = 143,  /* 128 + SIGTERM */
 };

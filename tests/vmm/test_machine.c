@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of vmm/machine.c: whole runs on the fake kernel. */
+#include "vmm/machine.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "suites.h"
+#include "support/fake_kvm.h"
+#include "support/fault_kvm.h"
+#include "vmm/base/err.h"
+#include "vmm/base/layout_x86.h"
+#include "vmm/base/log.h"
+#include "vmm/status.h"
+
+static struct fake_kvm *fake;
+static struct config config;
+static sigset_t old_mask;
+static int old_stdin;
+static enum log_level old_level;
+
+static void set_up(void)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	sigprocmask(SIG_SETMASK, NULL, &old_mask);
+	old_stdin = dup(STDIN_FILENO);
+	ck_assert_int_eq(dup2(null, STDIN_FILENO), STDIN_FILENO);
+	close(null);
+	old_level = log_get_level();
+	log_set_level(LOG_ERR);
+	fake = calloc(1, sizeof(*fake));
+	ck_assert_ptr_nonnull(fake);
+	fake_kvm_init(fake);
+	ck_assert_int_eq(config_init(&config), 0);
+}
+
+static void tear_down(void)
+{
+	config_destroy(&config);
+	free(fake);
+	log_set_level(old_level);
+	dup2(old_stdin, STDIN_FILENO);
+	close(old_stdin);
+	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+}
+
+static int count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static int power(struct kvm_run *run, unsigned int reg, uint8_t value)
+{
+	return fake_exit_pio(run, KVM_EXIT_IO_OUT, (uint16_t)(X86_POWER + reg),
+			     1, 1, &value);
+}
+
+static int script_off(struct fake_kvm *f, unsigned int id, unsigned int n,
+		      struct kvm_run *run)
+{
+	(void)f;
+	(void)id;
+	(void)n;
+	return power(run, X86_POWER_SLEEP_CONTROL,
+		     0x20 | X86_POWER_SLP_TYP_S5 << 2);
+}
+
+static int script_reset(struct fake_kvm *f, unsigned int id, unsigned int n,
+			struct kvm_run *run)
+{
+	(void)f;
+	(void)id;
+	(void)n;
+	return power(run, X86_POWER_RESET, X86_POWER_RESET_VALUE);
+}
+
+/* Asked to stop, from outside, at the moment of the reset. */
+static int script_reset_and_signal(struct fake_kvm *f, unsigned int id,
+				   unsigned int n, struct kvm_run *run)
+{
+	kill(getpid(), SIGTERM);
+	return script_reset(f, id, n, run);
+}
+
+START_TEST(a_reset_restarts_if_so_configured)
+{
+	bool restart;
+
+	fake->run = script_reset;
+	ck_assert_int_eq(machine_run(&config, &fake->sys, &restart),
+			 STATUS_REBOOT);
+	ck_assert(!restart);
+	config.on_reboot = CONFIG_REBOOT_RESTART;
+	machine_run(&config, &fake->sys, &restart);
+	ck_assert(restart);
+}
+END_TEST
+
+START_TEST(a_signal_is_not_lost_when_the_guest_resets)
+{
+	bool restart;
+
+	fake->run = script_reset_and_signal;
+	config.on_reboot = CONFIG_REBOOT_RESTART;
+	for (int i = 0; i < 50; i++) {
+		ck_assert_int_eq(machine_run(&config, &fake->sys, &restart),
+				 STATUS_TERMINATED);
+		ck_assert(!restart);
+	}
+}
+END_TEST
+
+START_TEST(every_failure_of_the_kernel_leaves_nothing_behind)
+{
+	int fds = count_fds(), rc = -1;
+	bool restart;
+
+	config.cpus = 2;
+	fake->run = script_off;
+	for (unsigned int n = 1; rc; n++) {
+		struct fault_kvm fault;
+
+		ck_assert_uint_lt(n, 200);
+		fault_kvm_init(&fault, &fake->sys, n, -ENOSPC);
+		err_set(-1, "%s", "");
+		rc = machine_run(&config, &fault.sys, &restart);
+		ck_assert(rc >= 0 || *err_text());
+		ck_assert_int_eq(fake->open_fds, 0);
+		ck_assert_int_eq(fake->maps, 0);
+		ck_assert_int_eq(fake->misuse, 0);
+		ck_assert_int_eq(count_fds(), fds);
+	}
+}
+END_TEST
+
+Suite *machine_suite(void)
+{
+	Suite *s = suite_create("machine");
+	TCase *tc = tcase_create("machine");
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, a_reset_restarts_if_so_configured);
+	tcase_add_test(tc, a_signal_is_not_lost_when_the_guest_resets);
+	tcase_add_test(tc, every_failure_of_the_kernel_leaves_nothing_behind);
+	suite_add_tcase(s, tc);
+	return s;
+}
