@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of vmm/base: errors, bus, guest memory. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "suites.h"
 #include "vmm/base/bus.h"
@@ -115,6 +118,43 @@ START_TEST(guest_ranges_are_checked_by_subtracting)
 }
 END_TEST
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+START_TEST(log_gives_up_on_a_pipe_that_nobody_reads)
+{
+	static char page[4096];
+	int fds[2], saved = dup(STDERR_FILENO);
+	int64_t start;
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(fcntl(fds[1], F_SETPIPE_SZ, sizeof(page)),
+			 sizeof(page));
+	ck_assert_int_eq(write(fds[1], page, sizeof(page)), sizeof(page));
+	ck_assert_int_eq(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+	start = now_ms();
+	for (int i = 0; i < 20; i++) /* it waits for the first only */
+		log_err("lost");
+	start = now_ms() - start;
+	n = read(fds[0], page, sizeof(page));
+	log_err("found");
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(fds[1]);
+	ck_assert_int_eq(n, sizeof(page));
+	ck_assert_msg(start < 3000, "it took %d ms", (int)start);
+	ck_assert_int_eq(read(fds[0], page, sizeof(page)), 12);
+	ck_assert_mem_eq(page, "cvmm: found\n", 12);
+	close(fds[0]);
+}
+END_TEST
+
 Suite *base_suite(void)
 {
 	Suite *s = suite_create("base");
@@ -124,6 +164,7 @@ Suite *base_suite(void)
 	tcase_add_test(tc, error_text_is_cut_not_overrun);
 	tcase_add_test(tc, bus_hands_devices_offsets);
 	tcase_add_test(tc, bus_rejects_overlap_and_wrap);
+	tcase_add_test(tc, log_gives_up_on_a_pipe_that_nobody_reads);
 	tcase_add_test(tc, guest_ranges_are_checked_by_subtracting);
 	suite_add_tcase(s, tc);
 	return s;

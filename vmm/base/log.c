@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What log.h declares: one write() per line, so lines of threads never mix. */
+/*
+ * What log.h declares: one write() per line, so lines of threads never mix,
+ * and none that waits for ever: who logs may hold a device's lock.
+ */
 #include "vmm/base/log.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vmm/base/util.h"
 
-enum { GUEST_LOG_FREE = 3 };
+enum { GUEST_LOG_FREE = 3, PATIENCE_MS = 1000 };
 
 static _Atomic(enum log_level) level_max = LOG_WARN;
 static atomic_int raw_terminal;
@@ -29,6 +35,20 @@ void log_set_raw(int raw)
 	raw_terminal = raw;
 }
 
+/* A pipe that nobody reads is waited for once; then lines are lost. */
+static bool stderr_ready(void)
+{
+	static atomic_bool stuck;
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	int n;
+
+	do
+		n = poll(&p, 1, stuck ? 0 : PATIENCE_MS);
+	while (n < 0 && errno == EINTR);
+	stuck = !n;
+	return n;
+}
+
 static void vlog(enum log_level level, const char *tail, const char *fmt,
 		 va_list ap)
 {
@@ -45,7 +65,7 @@ static void vlog(enum log_level level, const char *tail, const char *fmt,
 		line[n++] = '\r';
 	line[n++] = '\n';
 	/* Nothing can be done about a broken stderr. */
-	if (write(STDERR_FILENO, line, n) < 0)
+	if (!stderr_ready() || write(STDERR_FILENO, line, n) < 0)
 		return;
 }
 

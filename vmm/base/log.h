@@ -2,7 +2,8 @@
 /*
  * Messages to the person who runs the VM: one line each on stderr, prefixed
  * "cvmm: ".  The guest's console is stdout and nothing else goes there.
- * Never log guest memory, keys or secrets.
+ * Never log guest memory, keys or secrets.  A line that stderr does not take
+ * within a second is dropped, and then each that it does not take at once.
  */
 #pragma once
 
