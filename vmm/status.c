@@ -15,6 +15,7 @@ const struct status_row status_table[] = {
 	{ STATUS_VM_FAILED, "the VM failed while it ran (KVM or host error)" },
 	{ STATUS_HUNG_UP, "stopped by SIGHUP" },
 	{ STATUS_INTERRUPTED, "stopped by SIGINT or Ctrl-a x" },
+	{ STATUS_QUIT, "stopped by SIGQUIT" },
 	{ STATUS_TERMINATED, "stopped by SIGTERM" },
 	{ 0, NULL },
 };

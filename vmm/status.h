@@ -12,6 +12,7 @@ enum status {
 	STATUS_VM_FAILED = 6,
 	STATUS_HUNG_UP = 129,     /* 128 + SIGHUP */
 	STATUS_INTERRUPTED = 130, /* 128 + SIGINT, as a shell has it */
+	STATUS_QUIT = 131,        /* 128 + SIGQUIT */
 	STATUS_TERMINATED = 143,  /* 128 + SIGTERM */
 };
 

@@ -121,6 +121,30 @@ START_TEST(a_signal_is_not_lost_when_the_guest_resets)
 }
 END_TEST
 
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+static int script_signal(struct fake_kvm *f, unsigned int id, unsigned int n,
+			 struct kvm_run *run)
+{
+	(void)id;
+	(void)run;
+	if (!n)
+		kill(getpid(), *(const int *)f->ctx);
+	return FAKE_BLOCK;
+}
+
+START_TEST(a_signal_stops_the_vm_and_is_its_status)
+{
+	int sig = signals[_i];
+	bool restart;
+
+	fake->run = script_signal;
+	fake->ctx = &sig;
+	ck_assert_int_eq(machine_run(&config, &fake->sys, &restart), 128 + sig);
+	ck_assert_str_ne(status_text(128 + sig), status_text(-1));
+}
+END_TEST
+
 START_TEST(every_failure_of_the_kernel_leaves_nothing_behind)
 {
 	int fds = count_fds(), rc = -1;
@@ -152,6 +176,8 @@ Suite *machine_suite(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, a_reset_restarts_if_so_configured);
 	tcase_add_test(tc, a_signal_is_not_lost_when_the_guest_resets);
+	tcase_add_loop_test(tc, a_signal_stops_the_vm_and_is_its_status, 0,
+			    ARRAY_SIZE(signals));
 	tcase_add_test(tc, every_failure_of_the_kernel_leaves_nothing_behind);
 	suite_add_tcase(s, tc);
 	return s;
