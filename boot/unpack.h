@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A compressed kernel, unpacked on the host straight into guest memory: what
- * the kernel's own unpacker does in the guest, several times faster and with
+ * the kernel's own unpacker does in the guest, faster and with
  * the same result, randomized addresses included.
  */
 #pragma once

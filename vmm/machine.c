@@ -106,7 +106,6 @@ static void on_console_line(void *ctx, const uint8_t *line, size_t len)
 static int watch_signals(struct machine *m)
 {
 	sigset_t set;
-	int rc;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
@@ -118,8 +117,7 @@ static int watch_signals(struct machine *m)
 	if (m->signals.fd < 0)
 		return err_set(-errno, "signalfd: %s", strerror(errno));
 	m->signals.ready = on_signal;
-	rc = event_add(&m->loop, &m->signals, EPOLLIN);
-	return rc;
+	return event_add(&m->loop, &m->signals, EPOLLIN);
 }
 
 static int create_vm(struct machine *m, struct kvm_sys *sys,
