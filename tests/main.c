@@ -13,6 +13,7 @@ static Suite *(*const suites[])(void) = {
 	power_suite,
 	blobs_suite,
 	serial_suite,
+	spool_suite,
 	pci_suite,
 	terminal_suite,
 	event_suite,

@@ -9,6 +9,7 @@ Suite *acpi_suite(void);
 Suite *power_suite(void);
 Suite *blobs_suite(void);
 Suite *serial_suite(void);
+Suite *spool_suite(void);
 Suite *pci_suite(void);
 Suite *terminal_suite(void);
 Suite *event_suite(void);
