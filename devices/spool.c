@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vmm/base/err.h"
@@ -128,24 +127,16 @@ static void on_writable(struct event_source *source, uint32_t events)
 	drain_some(sp);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
 void spool_flush(struct spool *sp, unsigned int timeout_ms)
 {
-	int64_t left = timeout_ms, end = now_ms() + left;
+	int64_t left = timeout_ms, end = util_now_ms() + left;
 	struct pollfd p = { .fd = sp->outlet.fd, .events = POLLOUT };
 	const uint8_t *data;
 
 	while (left > 0 && pending(sp, &data)) {
 		if (drain(sp) == -EAGAIN)
 			poll(&p, 1, (int)left);
-		left = end - now_ms();
+		left = end - util_now_ms();
 	}
 }
 

@@ -187,7 +187,7 @@ void report_progress(struct test_report *r, const struct test *tests,
 		     size_t count)
 {
 	char line[sizeof(r->shown)], name[40];
-	int64_t now = test_now_ms();
+	int64_t now = util_now_ms();
 	size_t n;
 
 	if (!r->progress)

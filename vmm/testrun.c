@@ -158,7 +158,7 @@ static void begin(struct loop *l)
 static int wait_ms(const struct loop *l)
 {
 	int64_t ms = l->run->report.progress ? 1000 : 60000;
-	int64_t now = test_now_ms();
+	int64_t now = util_now_ms();
 
 	for (unsigned int i = 0; i < l->nr_running; i++)
 		ms = min_of(ms, l->running[i]->deadline_ms - now);

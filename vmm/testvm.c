@@ -13,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vmm/base/err.h"
@@ -23,14 +22,6 @@
 
 enum { GRACE_MS = 2000, MAX_ARGS = 8, CHUNK = 16 * 1024 };
 #define MAX_LOG (16 * MIB)
-
-int64_t test_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 bool test_ended(const struct test *t)
 {
@@ -54,7 +45,7 @@ __attribute__((format(printf, 2, 3))) static void because(struct test *t,
 static void end(struct test *t, enum test_state state)
 {
 	t->state = state;
-	t->took_ms = test_now_ms() - t->started_ms;
+	t->took_ms = util_now_ms() - t->started_ms;
 }
 
 void test_skip(struct test *t, const char *why)
@@ -90,7 +81,7 @@ static void stop(struct test *t)
 	if (t->state != TEST_RUNNING)
 		return;
 	t->state = TEST_STOPPING;
-	t->deadline_ms = test_now_ms() + GRACE_MS;
+	t->deadline_ms = util_now_ms() + GRACE_MS;
 	signal_group(t, SIGTERM);
 }
 
@@ -404,7 +395,7 @@ void test_start(struct test *t, const char *const *program)
 	t->log_fd = -1;
 	for (unsigned int i = 0; i < TEST_FDS; i++)
 		t->fds[i] = -1;
-	t->started_ms = test_now_ms();
+	t->started_ms = util_now_ms();
 	rc = config_init(&t->config);
 	if (!rc)
 		rc = config_load_expect(&t->config, t->path);
@@ -448,13 +439,13 @@ void test_step(struct test *t, const struct pollfd *fds)
 		finish(t);
 		return;
 	}
-	if (test_now_ms() < t->deadline_ms)
+	if (util_now_ms() < t->deadline_ms)
 		return;
 	if (t->state == TEST_RUNNING)
 		time_out(t);
 	else
 		signal_group(t, SIGKILL);
-	t->deadline_ms = test_now_ms() + GRACE_MS;
+	t->deadline_ms = util_now_ms() + GRACE_MS;
 }
 
 void test_destroy(struct test *t)

@@ -43,8 +43,6 @@ struct test {           /* zeroed, but for the first three: a test that waits */
 	size_t typing_len;
 };
 
-int64_t test_now_ms(void); /* monotonic */
-
 /*
  * Starts "program... FILE.ini -v", or ends the test at once: skipped, or
  * failed.  program ends with NULL and program[0] is a path; it must not be

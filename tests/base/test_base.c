@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "suites.h"
@@ -118,14 +117,6 @@ START_TEST(guest_ranges_are_checked_by_subtracting)
 }
 END_TEST
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 START_TEST(log_gives_up_on_a_pipe_that_nobody_reads)
 {
 	static char page[4096];
@@ -138,10 +129,10 @@ START_TEST(log_gives_up_on_a_pipe_that_nobody_reads)
 			 sizeof(page));
 	ck_assert_int_eq(write(fds[1], page, sizeof(page)), sizeof(page));
 	ck_assert_int_eq(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
-	start = now_ms();
+	start = util_now_ms();
 	for (int i = 0; i < 20; i++) /* it waits for the first only */
 		log_err("lost");
-	start = now_ms() - start;
+	start = util_now_ms() - start;
 	n = read(fds[0], page, sizeof(page));
 	log_err("found");
 	dup2(saved, STDERR_FILENO);

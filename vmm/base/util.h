@@ -47,3 +47,6 @@ void util_unmap(struct map_guard *map);
 
 /* EINTR-safe read of exactly len bytes at off; -errno, -ENODATA at the end. */
 int util_pread(int fd, void *buf, size_t len, uint64_t off);
+
+/* Milliseconds of a clock that nobody sets. */
+int64_t util_now_ms(void);
