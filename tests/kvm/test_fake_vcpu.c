@@ -174,27 +174,12 @@ static const struct world_case cases[] = {
 	CASE(-EINTR, run_when_told_not_to),
 };
 
-START_TEST(fake_refuses_what_kvm_refuses)
-{
-	world_check_fake(&cases[_i]);
-}
-END_TEST
-
-START_TEST(kvm_refuses_what_the_fake_refuses)
-{
-	world_check_real(&cases[_i]);
-}
-END_TEST
-
 Suite *fake_vcpu_suite(void)
 {
 	Suite *s = suite_create("fake_vcpu");
 	TCase *tc = tcase_create("fake_vcpu");
 
-	tcase_add_loop_test(tc, fake_refuses_what_kvm_refuses, 0,
-			    ARRAY_SIZE(cases));
-	tcase_add_loop_test(tc, kvm_refuses_what_the_fake_refuses, 0,
-			    ARRAY_SIZE(cases));
+	world_add(tc, cases, ARRAY_SIZE(cases));
 	suite_add_tcase(s, tc);
 	return s;
 }

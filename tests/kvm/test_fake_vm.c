@@ -307,18 +307,6 @@ static const struct world_case cases[] = {
 	CASE(-ENOTTY, vcpu_call_on_vm),
 };
 
-START_TEST(fake_refuses_what_kvm_refuses)
-{
-	world_check_fake(&cases[_i]);
-}
-END_TEST
-
-START_TEST(kvm_refuses_what_the_fake_refuses)
-{
-	world_check_real(&cases[_i]);
-}
-END_TEST
-
 START_TEST(fake_notices_what_is_left_and_what_is_misused)
 {
 	struct fake_kvm *fake = malloc(sizeof(*fake));
@@ -346,10 +334,7 @@ Suite *fake_vm_suite(void)
 	Suite *s = suite_create("fake_vm");
 	TCase *tc = tcase_create("fake_vm");
 
-	tcase_add_loop_test(tc, fake_refuses_what_kvm_refuses, 0,
-			    ARRAY_SIZE(cases));
-	tcase_add_loop_test(tc, kvm_refuses_what_the_fake_refuses, 0,
-			    ARRAY_SIZE(cases));
+	world_add(tc, cases, ARRAY_SIZE(cases));
 	tcase_add_test(tc, fake_notices_what_is_left_and_what_is_misused);
 	suite_add_tcase(s, tc);
 	return s;

@@ -3,35 +3,25 @@
 #include "support/rig.h"
 
 #include <check.h>
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "support/temp.h"
+
 #define HOLE (3 * GIB)
 #define HOLE_END (4 * GIB)
-
-static int count_threads(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
 
 /* A thread that has been joined may take a moment to leave /proc. */
 static int threads_left(int before)
 {
 	const struct timespec nap = { .tv_nsec = 1000000 };
-	int n = count_threads();
+	int n = count_entries("/proc/self/task");
 
 	for (int i = 0; i < 1000 && n > before; i++) {
 		nanosleep(&nap, NULL);
-		n = count_threads();
+		n = count_entries("/proc/self/task");
 	}
 	return n - before;
 }
@@ -106,7 +96,7 @@ struct rig *rig_new(uint64_t memory, unsigned int nr_vcpus)
 	pthread_mutex_init(&rig->lock, NULL);
 	pthread_cond_init(&rig->changed, NULL);
 	start_first_thread();
-	rig->threads = count_threads();
+	rig->threads = count_entries("/proc/self/task");
 	return rig;
 }
 

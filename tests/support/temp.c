@@ -3,6 +3,7 @@
 #include "tests/support/temp.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,4 +69,15 @@ char *temp_read(const char *path)
 	}
 	fclose(f);
 	return text;
+}
+
+int count_entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
 }

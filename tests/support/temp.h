@@ -19,5 +19,8 @@ const char *temp_write(const struct temp *t, const char *name, const void *data,
 		       size_t len);
 const char *temp_text(const struct temp *t, const char *name, const char *text);
 
+/* How many entries a directory has, "." and ".." among them. */
+int count_entries(const char *dir);
+
 /* The file at path as a string; the caller frees it. */
 char *temp_read(const char *path);

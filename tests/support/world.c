@@ -2,7 +2,6 @@
 /* What world.h declares. */
 #include "support/world.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -54,7 +53,7 @@ static int run(struct kvm_sys *sys, const struct world_case *c)
 	return rc;
 }
 
-void world_check_fake(const struct world_case *c)
+static void check_fake(const struct world_case *c)
 {
 	struct fake_kvm *fake = malloc(sizeof(*fake));
 	int rc;
@@ -84,7 +83,7 @@ static bool have_real_kvm(void)
 	return flags >= 0 && (flags & want) == want;
 }
 
-void world_check_real(const struct world_case *c)
+static void check_real(const struct world_case *c)
 {
 	int rc;
 
@@ -93,4 +92,47 @@ void world_check_real(const struct world_case *c)
 	rc = run(&kvm_linux, c);
 	ck_assert_msg(rc == c->want || (c->older && rc == c->older),
 		      "%s: want %d, KVM says %d", c->name, c->want, rc);
+}
+
+/* A loop test knows a number only: that of a case in all tables. */
+static struct {
+	const struct world_case *cases;
+	unsigned int count;
+} tables[4];
+
+static const struct world_case *case_at(unsigned int i)
+{
+	for (unsigned int t = 0; t < ARRAY_SIZE(tables); t++) {
+		if (i < tables[t].count)
+			return &tables[t].cases[i];
+		i -= tables[t].count;
+	}
+	ck_abort_msg("no such case");
+	return NULL;
+}
+
+START_TEST(fake_refuses_what_kvm_refuses)
+{
+	check_fake(case_at((unsigned int)_i));
+}
+END_TEST
+
+START_TEST(kvm_refuses_what_the_fake_refuses)
+{
+	check_real(case_at((unsigned int)_i));
+}
+END_TEST
+
+void world_add(TCase *tc, const struct world_case *cases, unsigned int count)
+{
+	unsigned int t = 0, first = 0;
+
+	while (tables[t].count)
+		first += tables[t++].count;
+	tables[t].cases = cases;
+	tables[t].count = count;
+	tcase_add_loop_test(tc, fake_refuses_what_kvm_refuses, (int)first,
+			    (int)(first + count));
+	tcase_add_loop_test(tc, kvm_refuses_what_the_fake_refuses, (int)first,
+			    (int)(first + count));
 }

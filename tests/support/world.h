@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <check.h>
 #include <errno.h>
 
 #include "support/fake_kvm.h"
@@ -39,7 +40,8 @@ int world_keep(struct world *w, int fd); /* has it closed; returns it */
 int world_vcpu(struct world *w, unsigned long id);
 int world_split_irqchip(struct world *w, uint64_t pins, uint32_t flags);
 
-/* Runs it on the fake and fails the test if the result is another. */
-void world_check_fake(const struct world_case *c);
-/* ... on /dev/kvm, if there is one that can all the fake can. */
-void world_check_real(const struct world_case *c);
+/*
+ * Adds two tests of each case: one on the fake, and one on /dev/kvm if there
+ * is one that can all the fake can.
+ */
+void world_add(TCase *tc, const struct world_case *cases, unsigned int count);

@@ -2,7 +2,6 @@
 /* Tests of vmm/machine.c: whole runs on the fake kernel. */
 #include "vmm/machine.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,6 +11,7 @@
 #include "suites.h"
 #include "support/fake_kvm.h"
 #include "support/fault_kvm.h"
+#include "support/temp.h"
 #include "vmm/base/err.h"
 #include "vmm/base/layout_x86.h"
 #include "vmm/base/log.h"
@@ -47,17 +47,6 @@ static void tear_down(void)
 	dup2(old_stdin, STDIN_FILENO);
 	close(old_stdin);
 	sigprocmask(SIG_SETMASK, &old_mask, NULL);
-}
-
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 static int power(struct kvm_run *run, unsigned int reg, uint8_t value)
@@ -147,7 +136,7 @@ END_TEST
 
 START_TEST(every_failure_of_the_kernel_leaves_nothing_behind)
 {
-	int fds = count_fds(), rc = -1;
+	int fds = count_entries("/proc/self/fd"), rc = -1;
 	bool restart;
 
 	config.cpus = 2;
@@ -163,7 +152,7 @@ START_TEST(every_failure_of_the_kernel_leaves_nothing_behind)
 		ck_assert_int_eq(fake->open_fds, 0);
 		ck_assert_int_eq(fake->maps, 0);
 		ck_assert_int_eq(fake->misuse, 0);
-		ck_assert_int_eq(count_fds(), fds);
+		ck_assert_int_eq(count_entries("/proc/self/fd"), fds);
 	}
 }
 END_TEST
