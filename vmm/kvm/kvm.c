@@ -263,6 +263,35 @@ int kvm_set_msrs(struct kvm *kvm, int vcpu_fd, struct kvm_msrs *msrs)
 	return rc < 0 ? rc : 0;
 }
 
+/* No text in these three: what a guest writes leads to them. */
+int kvm_set_gsi_routing(struct kvm *kvm, struct kvm_irq_routing *table)
+{
+	return kvm->sys->ioctl(kvm->sys, kvm->vm_fd, KVM_SET_GSI_ROUTING,
+			       table);
+}
+
+int kvm_irqfd(struct kvm *kvm, int fd, unsigned int gsi, bool on)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = (__u32)fd,
+		.gsi = gsi,
+		.flags = on ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
+	};
+
+	return kvm->sys->ioctl(kvm->sys, kvm->vm_fd, KVM_IRQFD, &irqfd);
+}
+
+int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int fd, bool on)
+{
+	struct kvm_ioeventfd bell = {
+		.addr = gpa,
+		.fd = fd,
+		.flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+
+	return kvm->sys->ioctl(kvm->sys, kvm->vm_fd, KVM_IOEVENTFD, &bell);
+}
+
 int kvm_run(struct kvm *kvm, int vcpu_fd)
 {
 	return kvm->sys->ioctl(kvm->sys, vcpu_fd, KVM_RUN, NULL);

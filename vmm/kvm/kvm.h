@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "vmm/base/util.h"
 #include "vmm/kvm/abi.h"
 
@@ -73,6 +75,15 @@ int kvm_get_sregs(struct kvm *kvm, int vcpu_fd, struct kvm_sregs *sregs);
 int kvm_set_sregs(struct kvm *kvm, int vcpu_fd, struct kvm_sregs *sregs);
 /* Sets msrs->nmsrs MSRs; -EINVAL with text names the first refused one. */
 int kvm_set_msrs(struct kvm *kvm, int vcpu_fd, struct kvm_msrs *msrs);
+
+/*
+ * Interrupt routes (all of them at once), a signal of fd as interrupt gsi, and
+ * a guest's write of any width at gpa as a signal of fd.  0 or a bare negative
+ * errno, without text (api.rst, 4.52, 4.75 and 4.59).
+ */
+int kvm_set_gsi_routing(struct kvm *kvm, struct kvm_irq_routing *table);
+int kvm_irqfd(struct kvm *kvm, int fd, unsigned int gsi, bool on);
+int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int fd, bool on);
 
 /*
  * Runs the vCPU until it exits.  0, or a bare negative errno without text:
