@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What virtio.h declares. */
+#include "devices/virtio.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm/base/err.h"
+#include "vmm/base/log.h"
+
+#define BIT(n) (1ULL << (n))
+#define RING_RESET 40 /* VIRTIO_F_RING_RESET, newer than Debian 12's header */
+
+/* 6: what a driver must take, or it is refused. */
+#define REQUIRED (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ACCESS_PLATFORM))
+#define TRANSPORT                                      \
+	(REQUIRED | BIT(VIRTIO_RING_F_INDIRECT_DESC) | \
+	 BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(RING_RESET))
+
+#define STATUS_DRIVER_BITS                                         \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |    \
+	 VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK | \
+	 VIRTIO_CONFIG_S_FAILED)
+
+static void wake(struct virtio *d)
+{
+	eventfd_write(d->wake_fd, 1);
+}
+
+static void signal_index(const struct virtio *d, unsigned int i)
+{
+	int fd = atomic_load(&d->signal_fd[i]);
+
+	if (fd >= 0)
+		eventfd_write(fd, 1);
+}
+
+/* --- the device's side --- */
+
+static void start_queue(struct virtio *d, unsigned int i)
+{
+	static struct guest_log refused;
+	struct virtio_queue *q = &d->queues[i];
+	bool event_idx = virtio_has(d, VIRTIO_RING_F_EVENT_IDX);
+	int rc = virtq_start(&q->ring, d->mem, &q->layout, event_idx);
+
+	if (!rc && d->ops->start_queue)
+		rc = d->ops->start_queue(d, i);
+	if (rc) {
+		log_guest(&refused, "%s: queue %u cannot be used", d->name, i);
+		virtq_stop(&q->ring);
+		virtio_break(d);
+		return;
+	}
+	q->running = true;
+	if (d->ops->kick)
+		d->ops->kick(d, i); /* it may have been rung too early */
+}
+
+void virtio_queue_stopped(struct virtio *d, unsigned int i)
+{
+	struct virtio_queue *q = &d->queues[i];
+
+	virtq_stop(&q->ring);
+	q->running = false;
+	q->stopping = false;
+	wake(d);
+}
+
+static void stop_queue(struct virtio *d, unsigned int i)
+{
+	struct virtio_queue *q = &d->queues[i];
+
+	if (!q->running || q->stopping)
+		return;
+	q->stopping = true;
+	if (d->ops->stop_queue)
+		d->ops->stop_queue(d, i);
+	else
+		virtio_queue_stopped(d, i);
+}
+
+/* The driver's registers back to their first state.  Under the lock. */
+static void clear_queue(struct virtio_queue *q)
+{
+	q->layout = (struct virtq_layout){ .size = q->max_size };
+	q->enabled = false;
+	q->resetting = false;
+}
+
+static void finish_reset(struct virtio *d)
+{
+	if (d->ops->reset)
+		d->ops->reset(d);
+	pthread_mutex_lock(&d->lock);
+	for (unsigned int i = 0; i < d->nr_queues; i++)
+		clear_queue(&d->queues[i]);
+	d->status = 0;
+	d->features = 0;
+	d->resetting = false;
+	d->broken = false;
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* Brings one queue in step with what the driver has asked for. */
+static void settle_queue(struct virtio *d, unsigned int i, bool up, bool reset)
+{
+	struct virtio_queue *q = &d->queues[i];
+	bool enabled, resetting;
+
+	pthread_mutex_lock(&d->lock);
+	enabled = q->enabled;
+	resetting = q->resetting;
+	pthread_mutex_unlock(&d->lock);
+	if (reset || resetting)
+		stop_queue(d, i);
+	if (resetting && !q->running) {
+		pthread_mutex_lock(&d->lock);
+		clear_queue(q);
+		pthread_mutex_unlock(&d->lock);
+	} else if (up && enabled && !reset && !resetting && !q->running) {
+		start_queue(d, i);
+	}
+}
+
+static void on_wake(struct event_source *s, uint32_t events)
+{
+	struct virtio *d = container_of(s, struct virtio, woken);
+	bool up, reset, written, busy = false;
+	eventfd_t count;
+
+	(void)events;
+	eventfd_read(d->wake_fd, &count);
+	pthread_mutex_lock(&d->lock);
+	up = (d->status & VIRTIO_CONFIG_S_DRIVER_OK) && !d->broken;
+	reset = d->resetting;
+	written = d->config_dirty;
+	d->config_dirty = false;
+	pthread_mutex_unlock(&d->lock);
+	if (written && d->ops->config_written)
+		d->ops->config_written(d);
+	for (unsigned int i = 0; i < d->nr_queues; i++) {
+		settle_queue(d, i, up, reset);
+		busy |= d->queues[i].running;
+	}
+	if (reset && !busy)
+		finish_reset(d);
+}
+
+static void on_kick(struct event_source *s, uint32_t events)
+{
+	struct virtio_queue *q = container_of(s, struct virtio_queue, kicked);
+	struct virtio *d = q->dev;
+	eventfd_t count;
+
+	(void)events;
+	eventfd_read(q->kick_fd, &count);
+	if (!q->running || q->stopping || d->broken)
+		return;
+	virtq_kicks_off(&q->ring);
+	d->ops->kick(d, (unsigned int)(q - d->queues));
+}
+
+bool virtio_take(struct virtio *d, unsigned int i, struct virtq_chain *c)
+{
+	struct virtqueue *ring = &d->queues[i].ring;
+	int rc = d->broken ? 0 : virtq_pop(ring, c);
+
+	/* Between looking and asking to be rung something may come. */
+	if (!rc && virtq_kicks_on(ring) && !d->broken)
+		rc = virtq_pop(ring, c);
+	if (rc < 0)
+		virtio_break(d);
+	return rc > 0;
+}
+
+void virtio_notify(struct virtio *d, unsigned int q)
+{
+	if (virtq_must_notify(&d->queues[q].ring))
+		signal_index(d, q);
+}
+
+int virtio_signal_fd(const struct virtio *d, unsigned int q)
+{
+	return atomic_load(&d->signal_fd[q]);
+}
+
+void virtio_break(struct virtio *d)
+{
+	static struct guest_log broken;
+
+	if (atomic_exchange(&d->broken, true))
+		return;
+	log_guest(&broken,
+		  "%s: the guest's driver broke the rules; the "
+		  "device waits for a reset",
+		  d->name);
+	signal_index(d, VIRTIO_CONFIG_VECTOR);
+}
+
+void virtio_set_config(struct virtio *d, unsigned int off, const void *data,
+		       unsigned int len)
+{
+	assert(off <= d->config_len && len <= d->config_len - off);
+	pthread_mutex_lock(&d->lock);
+	memcpy(d->config + off, data, len);
+	d->generation++;
+	pthread_mutex_unlock(&d->lock);
+	signal_index(d, VIRTIO_CONFIG_VECTOR);
+}
+
+/* --- the driver's side --- */
+
+uint8_t virtio_read_status(struct virtio *d)
+{
+	uint8_t status;
+
+	pthread_mutex_lock(&d->lock);
+	status = d->status;
+	/* 2.1.2: the driver must see it only while it is there. */
+	if (d->broken && (status & VIRTIO_CONFIG_S_DRIVER_OK))
+		status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	pthread_mutex_unlock(&d->lock);
+	return status;
+}
+
+/* 2.2.2: a driver that wants what is not offered, or not what must be. */
+static bool acceptable(const struct virtio *d)
+{
+	return !(d->features & ~d->offered) &&
+	       (d->features & REQUIRED) == REQUIRED;
+}
+
+void virtio_write_status(struct virtio *d, uint8_t status)
+{
+	pthread_mutex_lock(&d->lock);
+	if (d->resetting) {
+		; /* nothing counts before that is done */
+	} else if (!status) {
+		/* Nothing started: nothing to wait for. */
+		d->resetting = d->status != 0;
+	} else {
+		status &= STATUS_DRIVER_BITS;
+		if ((status & VIRTIO_CONFIG_S_FEATURES_OK) && !acceptable(d))
+			status &= (uint8_t)~VIRTIO_CONFIG_S_FEATURES_OK;
+		/* 3.1.1: without agreed features there is no driver. */
+		if (!(status & VIRTIO_CONFIG_S_FEATURES_OK))
+			status &= (uint8_t)~VIRTIO_CONFIG_S_DRIVER_OK;
+		d->status |= status; /* 2.1.1: bits are only set */
+	}
+	pthread_mutex_unlock(&d->lock);
+	wake(d);
+}
+
+uint32_t virtio_offered(const struct virtio *d, uint32_t select)
+{
+	return select < 2 ? (uint32_t)(d->offered >> (32 * select)) : 0;
+}
+
+uint32_t virtio_features(struct virtio *d, uint32_t select)
+{
+	uint32_t bits = 0;
+
+	pthread_mutex_lock(&d->lock);
+	if (select < 2)
+		bits = (uint32_t)(d->features >> (32 * select));
+	pthread_mutex_unlock(&d->lock);
+	return bits;
+}
+
+void virtio_accept(struct virtio *d, uint32_t select, uint32_t bits)
+{
+	pthread_mutex_lock(&d->lock);
+	if (select < 2 && !(d->status & VIRTIO_CONFIG_S_FEATURES_OK)) {
+		d->features &= ~(0xffffffffULL << (32 * select));
+		d->features |= (uint64_t)bits << (32 * select);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
+uint8_t virtio_generation(struct virtio *d)
+{
+	uint8_t generation;
+
+	pthread_mutex_lock(&d->lock);
+	generation = d->generation;
+	pthread_mutex_unlock(&d->lock);
+	return generation;
+}
+
+void virtio_read_config(struct virtio *d, uint64_t off, void *data,
+			unsigned int len)
+{
+	pthread_mutex_lock(&d->lock);
+	if (off <= d->config_len && len <= d->config_len - off)
+		memcpy(data, d->config + off, len);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void virtio_write_config(struct virtio *d, uint64_t off, const void *data,
+			 unsigned int len)
+{
+	const uint8_t *bytes = data;
+
+	pthread_mutex_lock(&d->lock);
+	if (off <= d->config_len && len <= d->config_len - off)
+		for (unsigned int i = 0; i < len; i++) {
+			uint8_t mask = d->config_writable[off + i];
+			uint8_t *old = &d->config[off + i];
+
+			*old = (uint8_t)((*old & ~mask) | (bytes[i] & mask));
+			d->config_dirty |= mask != 0;
+		}
+	pthread_mutex_unlock(&d->lock);
+	wake(d);
+}
+
+void virtio_set_layout(struct virtio *d, unsigned int i,
+		       const struct virtq_layout *layout)
+{
+	pthread_mutex_lock(&d->lock);
+	if (!d->queues[i].enabled)
+		d->queues[i].layout = *layout;
+	pthread_mutex_unlock(&d->lock);
+}
+
+void virtio_enable_queue(struct virtio *d, unsigned int i)
+{
+	struct virtio_queue *q = &d->queues[i];
+
+	pthread_mutex_lock(&d->lock);
+	if (!d->resetting && !q->resetting && q->layout.size <= q->max_size)
+		q->enabled = true;
+	pthread_mutex_unlock(&d->lock);
+	wake(d);
+}
+
+void virtio_reset_queue(struct virtio *d, unsigned int i)
+{
+	pthread_mutex_lock(&d->lock);
+	if (d->features & BIT(RING_RESET))
+		d->queues[i].resetting = true;
+	pthread_mutex_unlock(&d->lock);
+	wake(d);
+}
+
+void virtio_kick(struct virtio *d, unsigned int i)
+{
+	eventfd_write(d->queues[i].kick_fd, 1);
+}
+
+/* --- the life of a device --- */
+
+static int make_fd(int *fd, const char *name)
+{
+	*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return *fd < 0 ? err_set(-errno, "%s: eventfd: %s", name,
+				 strerror(errno))
+		       : 0;
+}
+
+static int init_queue(struct virtio *d, unsigned int i, uint16_t max_size)
+{
+	struct virtio_queue *q = &d->queues[i];
+	int rc = make_fd(&q->kick_fd, d->name);
+
+	q->dev = d;
+	q->max_size = max_size;
+	clear_queue(q);
+	if (rc || !d->ops->kick)
+		return rc;
+	q->kicked = (struct event_source){ q->kick_fd, on_kick };
+	return event_add(&d->thread->loop, &q->kicked, EPOLLIN);
+}
+
+int virtio_init(struct virtio *d, const struct virtio_host *host,
+		const struct virtio_params *p)
+{
+	int rc;
+
+	assert(p->nr_queues <= VIRTIO_MAX_QUEUES);
+	assert(p->config_len <= VIRTIO_MAX_CONFIG);
+	assert(is_pow2(p->queue_size) && p->queue_size <= VIRTQ_MAX_SIZE);
+	*d = (struct virtio){
+		.name = host->name,
+		.ops = p->ops,
+		.mem = host->mem,
+		.thread = host->thread,
+		.nr_queues = p->nr_queues,
+		.offered = p->features | TRANSPORT,
+		.config_len = p->config_len,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.wake_fd = -1,
+	};
+	if (p->config_len)
+		memcpy(d->config, p->config, p->config_len);
+	for (unsigned int i = 0; i <= VIRTIO_MAX_QUEUES; i++)
+		d->signal_fd[i] = -1;
+	for (unsigned int i = 0; i < d->nr_queues; i++)
+		d->queues[i].kick_fd = -1;
+	rc = make_fd(&d->wake_fd, d->name);
+	d->woken = (struct event_source){ d->wake_fd, on_wake };
+	if (!rc)
+		rc = event_add(&d->thread->loop, &d->woken, EPOLLIN);
+	for (unsigned int i = 0; !rc && i < d->nr_queues; i++)
+		rc = init_queue(d, i, p->queue_size);
+	if (rc)
+		virtio_destroy(d);
+	return rc;
+}
+
+void virtio_destroy(struct virtio *d)
+{
+	if (!d->ops)
+		return;
+	for (unsigned int i = 0; i < d->nr_queues; i++)
+		if (d->queues[i].kick_fd >= 0)
+			close(d->queues[i].kick_fd);
+	if (d->wake_fd >= 0)
+		close(d->wake_fd);
+	*d = (struct virtio){ 0 };
+}

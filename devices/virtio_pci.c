@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What virtio_pci.h declares.  Section numbers are those of virtio 1.2. */
+#include "devices/virtio_pci.h"
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "vmm/base/err.h"
+
+/* The BAR: a page for each structure, so that a guest can map them apart. */
+#define BAR_COMMON 0x0000
+#define BAR_ISR 0x1000
+#define BAR_DEVICE 0x2000
+#define BAR_NOTIFY 0x3000
+#define BAR_MSIX_TABLE 0x4000
+#define BAR_MSIX_PENDING 0x5000
+#define BAR_LEN 0x8000
+#define BAR_PART 0x1000
+#define NOTIFY_STEP 4 /* bytes from one queue's bell to the next */
+
+/* Configuration space: the header, then the capabilities. */
+#define PCI_VENDOR_ID 0x00
+#define PCI_DEVICE_ID 0x02
+#define PCI_COMMAND 0x04
+#define PCI_STATUS 0x06
+#define PCI_REVISION 0x08
+#define PCI_SUBCLASS 0x0a
+#define PCI_BAR0 0x10
+#define PCI_SUBSYSTEM_VENDOR 0x2c
+#define PCI_SUBSYSTEM 0x2e
+#define PCI_CAPABILITIES 0x34
+#define PCI_COMMAND_WRITABLE 0x0406 /* memory, bus master, INTx off */
+#define PCI_STATUS_CAPABILITIES 0x0010
+#define PCI_CAP_MSIX 0x11
+#define PCI_CAP_VENDOR 0x09
+
+#define CAP_MSIX 0x40
+#define CAP_COMMON 0x50
+#define CAP_ISR 0x60
+#define CAP_DEVICE 0x70
+#define CAP_NOTIFY 0x80 /* 20 bytes */
+#define CAP_WINDOW 0x98 /* 20 bytes: configuration access */
+#define WINDOW_DATA (CAP_WINDOW + 16)
+
+#define VIRTIO_VENDOR 0x1af4
+#define VIRTIO_DEVICE 0x1040 /* 4.1.2: plus the virtio device id */
+
+static struct virtio_pci *of(struct pci_device *d)
+{
+	return container_of(d, struct virtio_pci, pci);
+}
+
+/* --- interrupts --- */
+
+/* Which eventfd a queue (or the configuration) signals now. */
+static void set_vector(struct virtio_pci *p, unsigned int i, uint16_t vector)
+{
+	if (vector >= p->msix.nr_vectors)
+		vector = VIRTIO_NO_VECTOR;
+	p->vectors[i] = vector;
+	p->dev->signal_fd[i] =
+		vector == VIRTIO_NO_VECTOR ? -1 : p->msix.vectors[vector].fd;
+}
+
+/* --- 4.1.4.3: the common configuration --- */
+
+static void reset_done(struct virtio_pci *p)
+{
+	for (unsigned int i = 0; i <= VIRTIO_MAX_QUEUES; i++)
+		set_vector(p, i, VIRTIO_NO_VECTOR);
+	p->queue_select = 0;
+	memset(p->feature_select, 0, sizeof(p->feature_select));
+}
+
+#define COMMON(f) offsetof(struct virtio_pci_common_cfg, f)
+/* Behind what Debian 12's header has: 4.1.4.3, queue_notify_data. */
+#define COMMON_QUEUE_NOTIFY_DATA 56
+#define COMMON_QUEUE_RESET 58
+
+static uint32_t read_queue(struct virtio_pci *p, uint64_t off)
+{
+	const struct virtio_queue *q = &p->dev->queues[p->queue_select];
+	uint32_t value = 0;
+
+	if (p->queue_select >= p->dev->nr_queues)
+		return 0;
+	pthread_mutex_lock(&p->dev->lock);
+	switch (off) {
+	case COMMON(queue_size):
+		value = q->layout.size;
+		break;
+	case COMMON(queue_msix_vector):
+		value = p->vectors[p->queue_select];
+		break;
+	case COMMON(queue_enable):
+		value = q->enabled;
+		break;
+	case COMMON(queue_notify_off):
+		value = p->queue_select;
+		break;
+	case COMMON(queue_desc_lo):
+		value = (uint32_t)q->layout.desc;
+		break;
+	case COMMON(queue_desc_hi):
+		value = (uint32_t)(q->layout.desc >> 32);
+		break;
+	case COMMON(queue_avail_lo):
+		value = (uint32_t)q->layout.avail;
+		break;
+	case COMMON(queue_avail_hi):
+		value = (uint32_t)(q->layout.avail >> 32);
+		break;
+	case COMMON(queue_used_lo):
+		value = (uint32_t)q->layout.used;
+		break;
+	case COMMON(queue_used_hi):
+		value = (uint32_t)(q->layout.used >> 32);
+		break;
+	case COMMON_QUEUE_RESET:
+		value = q->resetting;
+		break;
+	}
+	pthread_mutex_unlock(&p->dev->lock);
+	return value;
+}
+
+static uint32_t read_common(struct virtio_pci *p, uint64_t off)
+{
+	switch (off) {
+	case COMMON(device_feature_select):
+		return p->feature_select[0];
+	case COMMON(device_feature):
+		return virtio_offered(p->dev, p->feature_select[0]);
+	case COMMON(guest_feature_select):
+		return p->feature_select[1];
+	case COMMON(guest_feature):
+		return virtio_features(p->dev, p->feature_select[1]);
+	case COMMON(msix_config):
+		return p->vectors[VIRTIO_CONFIG_VECTOR];
+	case COMMON(num_queues):
+		return p->dev->nr_queues;
+	case COMMON(device_status):
+		return virtio_read_status(p->dev);
+	case COMMON(config_generation):
+		return virtio_generation(p->dev);
+	case COMMON(queue_select):
+		return p->queue_select;
+	}
+	return read_queue(p, off);
+}
+
+/* Puts 32 bits into the low or high half of an address. */
+static void set_half(gpa_t *addr, bool high, uint32_t value)
+{
+	unsigned int shift = high ? 32 : 0;
+
+	*addr = (*addr & ~(0xffffffffULL << shift)) | (uint64_t)value << shift;
+}
+
+static void write_layout(struct virtio_pci *p, uint64_t off, uint32_t value)
+{
+	struct virtq_layout l;
+
+	pthread_mutex_lock(&p->dev->lock);
+	l = p->dev->queues[p->queue_select].layout;
+	pthread_mutex_unlock(&p->dev->lock);
+	switch (off) {
+	case COMMON(queue_size):
+		l.size = (uint16_t)value;
+		break;
+	case COMMON(queue_desc_lo):
+	case COMMON(queue_desc_hi):
+		set_half(&l.desc, off == COMMON(queue_desc_hi), value);
+		break;
+	case COMMON(queue_avail_lo):
+	case COMMON(queue_avail_hi):
+		set_half(&l.avail, off == COMMON(queue_avail_hi), value);
+		break;
+	case COMMON(queue_used_lo):
+	case COMMON(queue_used_hi):
+		set_half(&l.used, off == COMMON(queue_used_hi), value);
+		break;
+	default:
+		return;
+	}
+	virtio_set_layout(p->dev, p->queue_select, &l);
+}
+
+static void write_queue(struct virtio_pci *p, uint64_t off, uint32_t value)
+{
+	if (p->queue_select >= p->dev->nr_queues)
+		return;
+	switch (off) {
+	case COMMON(queue_msix_vector):
+		set_vector(p, p->queue_select, (uint16_t)value);
+		break;
+	case COMMON(queue_enable):
+		if (value == 1)
+			virtio_enable_queue(p->dev, p->queue_select);
+		break;
+	case COMMON_QUEUE_RESET:
+		if (value == 1)
+			virtio_reset_queue(p->dev, p->queue_select);
+		break;
+	default:
+		write_layout(p, off, value);
+		break;
+	}
+}
+
+static void write_common(struct virtio_pci *p, uint64_t off, uint32_t value)
+{
+	switch (off) {
+	case COMMON(device_feature_select):
+		p->feature_select[0] = value;
+		break;
+	case COMMON(guest_feature_select):
+		p->feature_select[1] = value;
+		break;
+	case COMMON(guest_feature):
+		virtio_accept(p->dev, p->feature_select[1], value);
+		break;
+	case COMMON(msix_config):
+		set_vector(p, VIRTIO_CONFIG_VECTOR, (uint16_t)value);
+		break;
+	case COMMON(device_status):
+		virtio_write_status(p->dev, (uint8_t)value);
+		if (!(uint8_t)value)
+			reset_done(p);
+		break;
+	case COMMON(queue_select):
+		p->queue_select = (uint16_t)value;
+		break;
+	default:
+		write_queue(p, off, value);
+		break;
+	}
+}
+
+/* --- the BAR --- */
+
+static void bar_read(struct pci_device *d, uint64_t off, void *data,
+		     unsigned int len)
+{
+	struct virtio_pci *p = of(d);
+	uint64_t in = off % BAR_PART;
+	uint32_t value;
+
+	pthread_mutex_lock(&p->lock);
+	switch (off - in) {
+	case BAR_COMMON:
+		/* 4.1.3.1: fields are read whole; 64-bit ones by halves. */
+		value = len <= 4 ? read_common(p, in) : 0;
+		memcpy(data, &value, min_of(len, sizeof(value)));
+		break;
+	case BAR_ISR: /* for INTx only, which there is none of */
+		memset(data, 0, len);
+		break;
+	case BAR_DEVICE:
+		virtio_read_config(p->dev, in, data, len);
+		break;
+	case BAR_MSIX_TABLE:
+		msix_table_read(&p->msix, in, data, len);
+		break;
+	case BAR_MSIX_PENDING:
+		msix_pending_read(&p->msix, in, data, len);
+		break;
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void bar_write(struct pci_device *d, uint64_t off, const void *data,
+		      unsigned int len)
+{
+	struct virtio_pci *p = of(d);
+	uint64_t in = off % BAR_PART;
+	uint32_t value = 0;
+
+	memcpy(&value, data, min_of(len, sizeof(value)));
+	pthread_mutex_lock(&p->lock);
+	switch (off - in) {
+	case BAR_COMMON:
+		if (len <= 4)
+			write_common(p, in, value);
+		break;
+	case BAR_DEVICE:
+		virtio_write_config(p->dev, in, data, len);
+		break;
+	case BAR_NOTIFY: /* only while there is no bell */
+		if (in / NOTIFY_STEP < p->dev->nr_queues)
+			virtio_kick(p->dev, (unsigned int)(in / NOTIFY_STEP));
+		break;
+	case BAR_MSIX_TABLE:
+		msix_table_write(&p->msix, in, data, len);
+		break;
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* Without its bell a queue is slower, so a refusal does not matter. */
+static void bar_moved(struct pci_device *d, uint64_t base)
+{
+	struct virtio_pci *p = of(d);
+	uint64_t old = p->base;
+
+	p->base = base;
+	for (unsigned int i = 0; i < p->dev->nr_queues; i++) {
+		uint64_t off = BAR_NOTIFY + (uint64_t)i * NOTIFY_STEP;
+		int fd = p->dev->queues[i].kick_fd;
+
+		if (p->bell_on[i])
+			p->wiring->bell(p->wiring, old + off, fd, false);
+		p->bell_on[i] =
+			base != PCI_NOWHERE &&
+			!p->wiring->bell(p->wiring, base + off, fd, true);
+	}
+}
+
+/* --- configuration space --- */
+
+/* 4.1.4.9: a window on the BAR for who cannot map it. */
+static bool window(struct virtio_pci *p, uint64_t *off, unsigned int *len)
+{
+	const uint8_t *cap = p->config + CAP_WINDOW;
+	unsigned int bar = cap[offsetof(struct virtio_pci_cap, bar)];
+
+	*off = pci_get32(&p->pci,
+			 CAP_WINDOW + offsetof(struct virtio_pci_cap, offset));
+	*len = pci_get32(&p->pci,
+			 CAP_WINDOW + offsetof(struct virtio_pci_cap, length));
+	return bar == 0 && (*len == 1 || *len == 2 || *len == 4) &&
+	       *off % *len == 0 && *off < BAR_LEN;
+}
+
+static void config_reading(struct pci_device *d, unsigned int off,
+			   unsigned int len)
+{
+	struct virtio_pci *p = of(d);
+	unsigned int size;
+	uint64_t at;
+
+	if (off <= WINDOW_DATA && WINDOW_DATA < off + len &&
+	    window(p, &at, &size))
+		bar_read(d, at, p->config + WINDOW_DATA, size);
+}
+
+static void config_written(struct pci_device *d, unsigned int off,
+			   unsigned int len)
+{
+	struct virtio_pci *p = of(d);
+	unsigned int size;
+	uint64_t at;
+
+	if (off < CAP_MSIX + 4 && off + len > CAP_MSIX + 2) {
+		pthread_mutex_lock(&p->lock);
+		msix_set_control(&p->msix, pci_get16(d, CAP_MSIX + 2));
+		pthread_mutex_unlock(&p->lock);
+	}
+	if (off <= WINDOW_DATA && WINDOW_DATA < off + len &&
+	    window(p, &at, &size))
+		bar_write(d, at, p->config + WINDOW_DATA, size);
+}
+
+static void add_cap(struct virtio_pci *p, unsigned int at, unsigned int next,
+		    uint8_t type, uint32_t off, uint32_t len)
+{
+	const struct virtio_pci_cap cap = {
+		.cap_vndr = PCI_CAP_VENDOR,
+		.cap_next = (uint8_t)next,
+		.cap_len = type == VIRTIO_PCI_CAP_NOTIFY_CFG ||
+					   type == VIRTIO_PCI_CAP_PCI_CFG
+				   ? 20
+				   : sizeof(cap),
+		.cfg_type = type,
+		.offset = off,
+		.length = len,
+	};
+
+	memcpy(p->config + at, &cap, sizeof(cap));
+}
+
+static void fill_capabilities(struct virtio_pci *p)
+{
+	uint32_t bells = p->dev->nr_queues * NOTIFY_STEP;
+	uint32_t config_len = align_up(max_of(p->dev->config_len, 4u), 4u);
+
+	pci_set16(&p->pci, CAP_MSIX, PCI_CAP_MSIX | CAP_COMMON << 8);
+	pci_set16(&p->pci, CAP_MSIX + 2, (uint16_t)(p->msix.nr_vectors - 1));
+	pci_set32(&p->pci, CAP_MSIX + 4, BAR_MSIX_TABLE);
+	pci_set32(&p->pci, CAP_MSIX + 8, BAR_MSIX_PENDING);
+	memset(p->writable + CAP_MSIX + 3, 0xc0, 1);
+
+	add_cap(p, CAP_COMMON, CAP_ISR, VIRTIO_PCI_CAP_COMMON_CFG, BAR_COMMON,
+		COMMON_QUEUE_RESET + 2);
+	add_cap(p, CAP_ISR, CAP_DEVICE, VIRTIO_PCI_CAP_ISR_CFG, BAR_ISR, 1);
+	add_cap(p, CAP_DEVICE, CAP_NOTIFY, VIRTIO_PCI_CAP_DEVICE_CFG,
+		BAR_DEVICE, config_len);
+	add_cap(p, CAP_NOTIFY, CAP_WINDOW, VIRTIO_PCI_CAP_NOTIFY_CFG,
+		BAR_NOTIFY, bells);
+	pci_set32(&p->pci, CAP_NOTIFY + 16, NOTIFY_STEP);
+	add_cap(p, CAP_WINDOW, 0, VIRTIO_PCI_CAP_PCI_CFG, 0, 0);
+	memset(p->writable + CAP_WINDOW + 4, 0xff, 1);  /* BAR */
+	memset(p->writable + CAP_WINDOW + 8, 0xff, 12); /* place and data */
+}
+
+static void fill_header(struct virtio_pci *p)
+{
+	const struct virtio_ops *ops = p->dev->ops;
+
+	pci_set16(&p->pci, PCI_VENDOR_ID, VIRTIO_VENDOR);
+	pci_set16(&p->pci, PCI_DEVICE_ID, VIRTIO_DEVICE + ops->id);
+	pci_set16(&p->pci, PCI_STATUS, PCI_STATUS_CAPABILITIES);
+	p->config[PCI_REVISION] = 1; /* 4.1.2.1: not transitional */
+	p->config[PCI_SUBCLASS] = ops->pci_subclass;
+	p->config[PCI_SUBCLASS + 1] = ops->pci_class;
+	pci_set16(&p->pci, PCI_SUBSYSTEM_VENDOR, VIRTIO_VENDOR);
+	pci_set16(&p->pci, PCI_SUBSYSTEM, VIRTIO_DEVICE + ops->id);
+	p->config[PCI_CAPABILITIES] = CAP_MSIX;
+	p->writable[PCI_COMMAND] = PCI_COMMAND_WRITABLE & 0xff;
+	p->writable[PCI_COMMAND + 1] = PCI_COMMAND_WRITABLE >> 8;
+	/* The low bits of a BAR are its length. */
+	memset(p->writable + PCI_BAR0, 0xff, 8);
+	p->writable[PCI_BAR0] = 0;
+	p->writable[PCI_BAR0 + 1] = (uint8_t)(~(BAR_LEN - 1) >> 8);
+}
+
+int virtio_pci_init(struct virtio_pci *p, struct virtio *dev,
+		    struct pci_bus *pci, struct wiring *wiring)
+{
+	int rc;
+
+	*p = (struct virtio_pci){
+		.dev = dev,
+		.wiring = wiring,
+		.base = PCI_NOWHERE,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.pci = { .name = dev->name,
+			 .len = PCI_CONFIG_LEN,
+			 .config = p->config,
+			 .writable = p->writable,
+			 .reading = config_reading,
+			 .written = config_written,
+			 .bar_len = BAR_LEN,
+			 .bar_read = bar_read,
+			 .bar_write = bar_write,
+			 .bar_moved = bar_moved },
+	};
+	rc = msix_init(&p->msix, wiring, dev->nr_queues + 1);
+	if (rc)
+		return err_in(rc, "%s", dev->name);
+	reset_done(p);
+	fill_header(p);
+	fill_capabilities(p);
+	rc = pci_add(pci, &p->pci);
+	if (rc < 0)
+		virtio_pci_destroy(p);
+	return rc < 0 ? rc : 0;
+}
+
+void virtio_pci_destroy(struct virtio_pci *p)
+{
+	if (!p->dev)
+		return;
+	bar_moved(&p->pci, PCI_NOWHERE);
+	for (unsigned int i = 0; i <= VIRTIO_MAX_QUEUES; i++)
+		p->dev->signal_fd[i] = -1;
+	msix_destroy(&p->msix);
+	p->dev = NULL;
+}
