@@ -37,7 +37,6 @@ static Suite *(*const suites[])(void) = {
 	expect_suite,
 	testrun_suite,
 	machine_suite,
-	restart_suite,
 };
 /* clang-format on */
 

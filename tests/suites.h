@@ -33,4 +33,3 @@ Suite *help_suite(void);
 Suite *expect_suite(void);
 Suite *testrun_suite(void);
 Suite *machine_suite(void);
-Suite *restart_suite(void);

@@ -20,6 +20,7 @@
 
 static const char *const reboot_names[] = { "exit", "restart" };
 static const char *const decompress_names[] = { "auto", "guest" };
+static const char *const switch_names[] = { "no", "yes" };
 static const char *const backing_names[] = { "guest_memfd", "memfd" };
 
 #define CHOICES(names)                                            \
@@ -30,6 +31,7 @@ static const char *const backing_names[] = { "guest_memfd", "memfd" };
 CHOICES(reboot_names)
 CHOICES(decompress_names)
 CHOICES(backing_names)
+CHOICES(switch_names)
 
 static int set_pattern(const struct config_setting *s, void *field)
 {
@@ -53,6 +55,9 @@ static int set_requires(const struct config_setting *s, void *field)
 }
 
 #define FIELD(f) .field = offsetof(struct config, f)
+#define ITEM(list, type, f)                                                \
+	.field = offsetof(struct config, list), .item_size = sizeof(type), \
+	.item_field = offsetof(type, f)
 
 /* clang-format off */
 const struct config_key config_keys[] = {
@@ -73,14 +78,6 @@ const struct config_key config_keys[] = {
 	  .choice = reboot_names_choice,
 	  .help = "What a reboot of the guest does: end cvmm with status 3, or "
 		  "start the guest again." },
-	{ "vm.restart_burst", config_set_number, FIELD(restart_burst), "5",
-	  "number", .min = 1, .max = 1000000,
-	  .help = "How often a guest that reboots is started again within "
-		  "vm.restart_interval.  The next time cvmm ends after all, "
-		  "so that a guest that cannot start does not try for ever." },
-	{ "vm.restart_interval", config_set_duration,
-	  FIELD(restart_interval_ms), "10s", "time", .max = 24 * 60 * 60000,
-	  .help = "The time for vm.restart_burst; 0s: no limit." },
 	{ "boot.kernel", config_set_path, FIELD(kernel), .kind = "path",
 	  .help = "Linux kernel, bzImage or ELF vmlinux.  Without it, a small "
 		  "guest that is part of cvmm checks the machine." },
@@ -99,6 +96,15 @@ const struct config_key config_keys[] = {
 	  .help = "What holds guest memory.  memfd is for hosts whose KVM has "
 		  "no mappable guest_memfd (before Linux 6.18); the host can "
 		  "then map all of the guest." },
+	{ "disk.*.path", config_set_path, ITEM(disks, struct config_disk, path),
+	  .kind = "path",
+	  .help = "A raw disk image or block device, as a virtio disk." },
+	{ "disk.*.ro", config_set_enum, ITEM(disks, struct config_disk, ro),
+	  .value = "no", .choice = switch_names_choice,
+	  .help = "Whether the guest can only read the disk." },
+	{ "devices.rng", config_set_enum, FIELD(rng), "no",
+	  .choice = switch_names_choice,
+	  .help = "A source of random numbers from the host (virtio-rng)." },
 	{ "expect.line.*", set_pattern, FIELD(expect.lines), .kind = "pattern",
 	  .help = "Must come on the console, in the order of the numbers: a "
 		  "fixed string, or ~ and a POSIX extended regular "
@@ -155,6 +161,39 @@ static int unknown_key(const char *name)
 				 : ", see 'cvmm help keys'");
 }
 
+/* The item that s is about, made with its defaults when it is new. */
+static int find_item(const struct config_setting *s, struct config_list *list,
+		     void **item)
+{
+	int rc;
+
+	*item = config_list_find(list, s->star);
+	if (*item)
+		return 0;
+	rc = config_list_add(list, s->star, s->key->item_size, item);
+	for (const struct config_key *k = config_keys; !rc && k->name; k++) {
+		struct config_setting d = { .key = k, .text = k->value };
+
+		if (k->item_size && k->field == s->key->field && k->value)
+			rc = k->set(&d, (char *)*item + k->item_field);
+	}
+	return rc;
+}
+
+static int set_field(struct config *config, const struct config_setting *s)
+{
+	void *field = (char *)config + s->key->field;
+	int rc;
+
+	if (s->key->item_size) {
+		rc = find_item(s, field, &field);
+		if (rc)
+			return rc;
+		field = (char *)field + s->key->item_field;
+	}
+	return s->key->set(s, field);
+}
+
 static int set_key(struct config *config, const char *name, const char *text,
 		   const char *dir)
 {
@@ -163,7 +202,7 @@ static int set_key(struct config *config, const char *name, const char *text,
 
 	for (s.key = config_keys; s.key->name; s.key++)
 		if (fits(s.key->name, name, star, sizeof(star)))
-			return s.key->set(&s, (char *)config + s.key->field);
+			return set_field(config, &s);
 	return unknown_key(name);
 }
 
@@ -194,8 +233,9 @@ int config_init(struct config *config)
 
 	*config = (struct config){ 0 };
 	for (const struct config_key *key = config_keys; key->name; key++) {
-		rc = key->value ? config_set_key(config, key->name, key->value)
-				: 0;
+		rc = 0;
+		if (key->value && !key->item_size)
+			rc = config_set_key(config, key->name, key->value);
 		if (rc) {
 			config_destroy(config);
 			return rc;
@@ -285,8 +325,30 @@ int config_check(const struct config *config)
 	return expect_check(&config->expect);
 }
 
+/* What the items of a list own: the strings that keys have set. */
+static void free_lists(struct config *config)
+{
+	struct config_list *const lists[] = { &config->disks };
+
+	for (const struct config_key *key = config_keys; key->name; key++) {
+		const struct config_list *list =
+			(void *)((char *)config + key->field);
+
+		for (unsigned int i = 0;
+		     key->item_size && key->kind && i < list->count; i++)
+			if (key->set == config_set_text ||
+			    key->set == config_set_path)
+				free(*(char **)((char *)list->items[i] +
+						key->item_field));
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(lists); i++)
+		for (unsigned int j = 0; j < lists[i]->count; j++)
+			free(lists[i]->items[j]);
+}
+
 void config_destroy(struct config *config)
 {
+	free_lists(config);
 	free(config->name);
 	free(config->cvm);
 	free(config->kernel);

@@ -7,13 +7,21 @@
 
 #include <stdint.h>
 
+#include "vmm/config_list.h"
 #include "vmm/expect.h"
 
 enum config_reboot { CONFIG_REBOOT_EXIT, CONFIG_REBOOT_RESTART };
 enum config_decompress { CONFIG_DECOMPRESS_AUTO, CONFIG_DECOMPRESS_GUEST };
 enum config_backing { CONFIG_BACKING_GUEST_MEMFD, CONFIG_BACKING_MEMFD };
+enum config_switch { CONFIG_NO, CONFIG_YES };
 
 #define CONFIG_MAX_CPUS 255 /* x2APIC is what more of them would need */
+
+struct config_disk { /* section [disk.NAME] */
+	char name[CONFIG_ITEM_NAME];
+	char *path;
+	enum config_switch ro;
+};
 
 /* Strings are owned; a zeroed config is a valid empty one. */
 struct config {
@@ -22,13 +30,14 @@ struct config {
 	uint64_t memory; /* bytes, a multiple of 4 KiB */
 	char *cvm;       /* a name that cvm_find() knows */
 	enum config_reboot on_reboot;
-	uint64_t restart_burst, restart_interval_ms; /* restart.h */
 	char *kernel; /* NULL: the embedded guest */
 	char *initrd; /* NULL: none */
 	char *cmdline;
 	enum config_decompress decompress;
 	enum config_backing backing;
-	struct expect expect; /* what cvmm test looks for */
+	enum config_switch rng;
+	struct config_list disks; /* struct config_disk */
+	struct expect expect;     /* what cvmm test looks for */
 };
 
 /* Gives every key its default. */

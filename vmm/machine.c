@@ -15,11 +15,13 @@
 #include "boot/boot.h"
 #include "devices/pci.h"
 #include "devices/power.h"
+#include "devices/rng.h"
 #include "devices/serial.h"
 #include "vmm/base/event.h"
 #include "vmm/base/layout_x86.h"
 #include "vmm/base/log.h"
 #include "vmm/cvm/cvm.h"
+#include "vmm/device_set.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/status.h"
 #include "vmm/terminal.h"
@@ -34,6 +36,7 @@ struct machine {
 	struct terminal *terminal;
 	struct power power;
 	struct pci_bus pci;
+	struct device_set devices;
 	struct vm vm;
 	atomic_bool panicked; /* the console said so */
 	int signal;           /* that stopped the VM; 0: none */
@@ -145,6 +148,19 @@ static int create_vm(struct machine *m, struct kvm_sys *sys,
 	return rc;
 }
 
+/* What the configuration asks for, in the order of its slots. */
+static int add_pci_devices(struct machine *m)
+{
+	const struct config *c = m->config;
+	struct device_set *s = &m->devices;
+	int rc = 0;
+
+	device_set_init(s, &m->pci, &m->vm.kvm, &m->vm.memory.guest);
+	if (c->rng)
+		rc = device_set_add(s, "rng", rng_create, NULL);
+	return rc;
+}
+
 static int add_devices(struct machine *m)
 {
 	int rc = serial_create(&m->serial, &m->loop, STDOUT_FILENO);
@@ -160,7 +176,9 @@ static int add_devices(struct machine *m)
 	pci_bus_init(&m->pci);
 	if (!rc)
 		rc = bus_add(&m->vm.mmio, &m->pci.window);
-	return rc;
+	for (unsigned int i = 0; !rc && i < ARRAY_SIZE(m->pci.bars); i++)
+		rc = bus_add(&m->vm.mmio, &m->pci.bars[i]);
+	return rc ? rc : add_pci_devices(m);
 }
 
 static int build_image(const struct machine *m, struct image *image)
@@ -279,6 +297,8 @@ static int run(struct machine *m)
 	int rc = terminal_create(&m->terminal, &m->loop, STDIN_FILENO, &user);
 
 	if (!rc)
+		rc = device_set_start(&m->devices);
+	if (!rc)
 		rc = vm_start(&m->vm);
 	if (!rc)
 		rc = event_loop_run(&m->loop);
@@ -294,6 +314,8 @@ static int run(struct machine *m)
 
 static void destroy(struct machine *m)
 {
+	vm_stop(&m->vm);
+	device_set_destroy(&m->devices);
 	vm_destroy(&m->vm);
 	terminal_destroy(m->terminal);
 	serial_destroy(m->serial);

@@ -10,6 +10,7 @@
 #include "vmm/base/err.h"
 #include "vmm/base/util.h"
 #include "vmm/config.h"
+#include "vmm/config_list.h"
 #include "vmm/suggest.h"
 
 static int unknown(const struct option_scan *s, const char *text, size_t len)
@@ -121,6 +122,7 @@ const struct option run_option_table[] = {
 	{ 'm', "mem", "SIZE", "guest memory; a plain number is MiB",
 	  "vm.memory" },
 	{ 'c', "cpus", "N", "virtual CPUs", "vm.cpus" },
+	{ 'd', "disk", "PATH[,ro]", "add a disk", "disk.*.path" },
 	{ 0, "name", "NAME", "name of the VM in messages", "vm.name" },
 	{ 0, "cvm", "TYPE", "technology that protects the guest", "vm.cvm" },
 	{ 0, "set", "KEY=VALUE", "set any key, as in the file", NULL },
@@ -169,6 +171,8 @@ static int apply(struct config *config, struct run_options *run,
 		return append_params(config, value);
 	if (!strcmp(name, "mem"))
 		return set_memory(config, value);
+	if (o->key && strchr(o->key, '*'))
+		return config_add_item(config, o->key, value);
 	if (!strcmp(name, "no-reboot"))
 		return config_set_key(config, o->key, "exit");
 	if (o->key)
