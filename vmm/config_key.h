@@ -22,7 +22,7 @@ struct config_key {
 	const char *name;
 	/* Reads s->text into field.  -errno with what is wrong with it. */
 	int (*set)(const struct config_setting *s, void *field);
-	size_t field; /* offset in struct config */
+	size_t field;      /* offset in struct config */
 	const char *value; /* the default, as one would write it; NULL: none */
 	const char *kind;  /* what a value is, for the manual */
 	uint64_t min, max, multiple;
