@@ -154,6 +154,60 @@ static int run_when_told_not_to(struct world *w)
 	return rc;
 }
 
+/* Of a VM with a MiB of RAM at one MiB. */
+static int pre_fault(struct world *w, uint64_t gpa, uint64_t size,
+		     uint64_t flags, struct kvm_pre_fault_memory *left)
+{
+	struct kvm_create_guest_memfd gmem = { .size = MIB };
+	struct kvm_userspace_memory_region2 r = {
+		.flags = KVM_MEM_GUEST_MEMFD,
+		.guest_phys_addr = MIB,
+		.memory_size = MIB,
+	};
+	int rc;
+
+	*left = (struct kvm_pre_fault_memory){ gpa, size, flags, { 0 } };
+	gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+	rc = world_keep(w, world_call(w, w->vm, KVM_CREATE_GUEST_MEMFD, &gmem));
+	r.guest_memfd = (uint32_t)rc;
+	if (rc >= 0)
+		rc = world_call(w, w->vm, KVM_SET_USER_MEMORY_REGION2, &r);
+	if (rc < 0)
+		return -ENOTRECOVERABLE;
+	return world_call(w, world_vcpu(w, 0), KVM_PRE_FAULT_MEMORY, left);
+}
+
+static int pre_fault_ram(struct world *w)
+{
+	struct kvm_pre_fault_memory left;
+	int rc = pre_fault(w, MIB, MIB, 0, &left);
+
+	return rc ? rc : (int)left.size;
+}
+
+static int pre_fault_beyond_ram(struct world *w)
+{
+	struct kvm_pre_fault_memory left;
+	int rc = pre_fault(w, MIB + MIB / 2, MIB, 0, &left);
+
+	return rc ? rc : (int)(left.size == MIB / 2 && left.gpa == 2 * MIB);
+}
+
+/* A case for each: what is asked for, and of a VM with that RAM. */
+#define PRE_FAULT_CASE(what, gpa, size, flags)                \
+	static int pre_fault_##what(struct world *w)          \
+	{                                                     \
+		struct kvm_pre_fault_memory left;             \
+                                                              \
+		return pre_fault(w, gpa, size, flags, &left); \
+	}
+PRE_FAULT_CASE(outside_of_ram, 4 * MIB, MIB, 0)
+PRE_FAULT_CASE(with_flags, MIB, MIB, 1)
+PRE_FAULT_CASE(of_nothing, MIB, 0, 0)
+PRE_FAULT_CASE(of_half_a_page, MIB, 2048, 0)
+PRE_FAULT_CASE(from_within_a_page, MIB + 2048, PAGE_SIZE, 0)
+PRE_FAULT_CASE(past_the_end, MIB, -(uint64_t)MIB, 0)
+
 static const struct world_case cases[] = {
 	CASE(-EINVAL, cpuid_with_impossible_virtual_size),
 	CASE(0, sregs_long_mode),
@@ -172,6 +226,15 @@ static const struct world_case cases[] = {
 	CASE(1, mtrr_of_unknown_type),
 	CASE(-EINVAL, run_with_argument),
 	CASE(-EINTR, run_when_told_not_to),
+	/* The other: a host that pages with shadow tables. */
+	CASE_OLDER(0, -EOPNOTSUPP, pre_fault_ram),
+	CASE_OLDER(1, -EOPNOTSUPP, pre_fault_beyond_ram),
+	CASE_OLDER(-ENOENT, -EOPNOTSUPP, pre_fault_outside_of_ram),
+	CASE(-EINVAL, pre_fault_with_flags),
+	CASE(-EINVAL, pre_fault_of_nothing),
+	CASE(-EINVAL, pre_fault_of_half_a_page),
+	CASE(-EINVAL, pre_fault_from_within_a_page),
+	CASE(-EINVAL, pre_fault_past_the_end),
 };
 
 Suite *fake_vcpu_suite(void)

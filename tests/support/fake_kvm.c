@@ -335,6 +335,7 @@ void fake_kvm_init(struct fake_kvm *fake)
 			 GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
 	fake_kvm_set_cap(fake, KVM_CAP_MEMORY_ATTRIBUTES,
 			 KVM_MEMORY_ATTRIBUTE_PRIVATE);
+	fake_kvm_set_cap(fake, KVM_CAP_PRE_FAULT_MEMORY, 1);
 	fake_kvm_set_cap(fake, KVM_CAP_EXIT_HYPERCALL, 1 << 12);
 	fake_kvm_set_cap(fake, KVM_CAP_X86_USER_SPACE_MSR, 1);
 }

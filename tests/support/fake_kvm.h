@@ -51,6 +51,7 @@ struct fake_vm { /* the VM made last; another may be made once it is gone */
 	unsigned int nr_vcpus;
 	struct fake_vcpu vcpus[FAKE_MAX_VCPUS];
 	struct fake_slot slots[FAKE_MAX_SLOTS];
+	uint64_t pre_faulted; /* bytes */
 };
 
 struct fake_fd {
@@ -68,8 +69,10 @@ struct fake_kvm {
 	int api_version;
 	unsigned int run_size;
 	unsigned int maxphyaddr;
-	uint32_t refused_msr; /* one it does not know; 0: none */
-	bool knows_gmem;      /* Linux 6.8: region2 and guest_memfd exist */
+	uint32_t refused_msr;    /* one it does not know; 0: none */
+	bool knows_gmem;         /* Linux 6.8: region2 and guest_memfd exist */
+	uint64_t pre_fault_step; /* a signal comes after so much; 0: none */
+	int pre_fault_error;     /* 0, or what each page gives */
 	const struct kvm_cpuid_entry2 *cpuid; /* supported */
 	unsigned int nr_cpuid;
 	unsigned int nr_caps;
@@ -134,6 +137,7 @@ int fake_create_gmem(struct fake_kvm *fake,
 		     const struct kvm_create_guest_memfd *gmem);
 int fake_set_region(struct fake_kvm *fake,
 		    const struct kvm_userspace_memory_region2 *r, bool two);
+int fake_pre_fault(struct fake_kvm *fake, struct kvm_pre_fault_memory *range);
 bool fake_vm_is_private(const struct fake_kvm *fake);
 int fake_add_fd(struct fake_kvm *fake, enum fake_kind kind);
 struct fake_fd *fake_find_fd(struct fake_kvm *fake, int fd);

@@ -164,3 +164,51 @@ int fake_set_region(struct fake_kvm *fake,
 	};
 	return 0;
 }
+
+static bool in_slot(const struct fake_kvm *fake, uint64_t gpa)
+{
+	for (unsigned int i = 0; i < FAKE_MAX_SLOTS; i++) {
+		const struct fake_slot *s = &fake->vm.slots[i];
+
+		if (s->used && gpa >= s->gpa && gpa - s->gpa < s->len)
+			return true;
+	}
+	return false;
+}
+
+/* The next page: kvm_arch_vcpu_pre_fault_memory(), mmu.c:5085-5129 */
+static int pre_fault_page(const struct fake_kvm *fake, uint64_t gpa)
+{
+	/* Offered with two-dimensional paging only: x86.c, api.rst 4.143. */
+	if (!fake_kvm_cap(fake, KVM_CAP_PRE_FAULT_MEMORY))
+		return -EOPNOTSUPP;
+	/* Those that measure memory say when: pre_fault_allowed. */
+	if (fake->vm.type == KVM_X86_SNP_VM || fake->vm.type == KVM_X86_TDX_VM)
+		return -EOPNOTSUPP;
+	return in_slot(fake, gpa) ? fake->pre_fault_error : -ENOENT;
+}
+
+/* kvm_vcpu_pre_fault_memory(), kvm_main.c:4356-4398; api.rst, 4.143 */
+int fake_pre_fault(struct fake_kvm *fake, struct kvm_pre_fault_memory *range)
+{
+	uint64_t full = range->size, step = fake->pre_fault_step;
+	int rc = 0;
+
+	if (range->flags)
+		return -EINVAL;
+	if (range->gpa % PAGE_SIZE || range->size % PAGE_SIZE ||
+	    range->gpa + range->size <= range->gpa)
+		return -EINVAL;
+	while (range->size) {
+		rc = step && full - range->size >= step
+			     ? -EINTR
+			     : pre_fault_page(fake, range->gpa);
+		if (rc)
+			break;
+		range->size -= PAGE_SIZE;
+		range->gpa += PAGE_SIZE;
+		fake->vm.pre_faulted += PAGE_SIZE;
+	}
+	/* "0 if at least one page is processed" */
+	return range->size == full ? rc : 0;
+}

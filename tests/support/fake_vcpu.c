@@ -211,6 +211,8 @@ int fake_vcpu_ioctl(struct fake_kvm *fake, unsigned int id, unsigned long req,
 		return 0;
 	case KVM_SET_SREGS:
 		return set_sregs(vcpu, arg);
+	case KVM_PRE_FAULT_MEMORY:
+		return fake_pre_fault(fake, arg);
 	}
 	return -ENOTTY;
 }

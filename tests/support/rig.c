@@ -52,11 +52,19 @@ static int fill(const struct image_region *r, uint8_t *dst)
 	return 0;
 }
 
+static int fill_big(const struct image_region *r, uint8_t *dst)
+{
+	memset(dst, 1, RIG_BIG_HOLE);
+	memset(dst + RIG_BIG_HOLE + PAGE_SIZE, 1,
+	       r->len - RIG_BIG_HOLE - PAGE_SIZE);
+	return 0;
+}
+
 static void build_image(struct image *image)
 {
 	static const uint8_t halt[] = { 0xf4 };
 
-	image->count = 2;
+	image->count = 3;
 	image->regions[0] = (struct image_region){ .name = "boot tables",
 						   .gpa = 0x1000,
 						   .len = 0x7000 };
@@ -66,6 +74,10 @@ static void build_image(struct image *image)
 						   .fill = fill,
 						   .data = halt,
 						   .data_len = sizeof(halt) };
+	image->regions[2] = (struct image_region){ .name = "big file",
+						   .gpa = RIG_BIG_GPA,
+						   .len = RIG_BIG_LEN,
+						   .fill = fill_big };
 	image->entry = 0x100000;
 	image->arg = 0x8000;
 	image->page_table = 0x2000;

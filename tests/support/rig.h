@@ -13,6 +13,11 @@
 #include "vmm/kvm/trace.h"
 #include "vmm/kvm/vm.h"
 
+/* The image's last region: big enough to care, and with a page not filled. */
+#define RIG_BIG_GPA (2 * MIB)
+#define RIG_BIG_LEN (1 * MIB)
+#define RIG_BIG_HOLE (256 * KIB) /* where, from its start */
+
 struct rig {
 	struct fake_kvm fake;
 	struct fault_kvm fault;

@@ -23,7 +23,7 @@ struct world_case {
 	const char *name;
 	int (*run)(struct world *w);
 	int want;
-	int older; /* what kernels before 7.2 say too; 0: the same */
+	int older; /* what other kernels, before 7.2, say too; 0: the same */
 };
 #define CASE(want, fn)           \
 	{                        \

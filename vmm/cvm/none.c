@@ -16,15 +16,25 @@ static int none_probe(struct kvm *kvm)
 	return cvm_require_vm_type(kvm, KVM_X86_DEFAULT_VM);
 }
 
+/* Smaller regions cost less to fault in than to ask for. */
+#define PRE_FAULT_MIN (1 * MIB)
+
 static int none_import(struct vm *vm, const struct image_region *r)
 {
 	uint8_t *dst = guest_at(&vm->memory.guest, r->gpa, r->len);
+	int rc = 0;
 
 	if (!dst)
 		return err_set(-EINVAL,
 			       "%s at %#llx does not fit in guest memory",
 			       r->name, (unsigned long long)r->gpa);
-	return r->fill ? r->fill(r, dst) : 0;
+	if (r->fill)
+		rc = r->fill(r, dst);
+	/* What was just written is what the guest reads first. */
+	if (!rc && r->len >= PRE_FAULT_MIN)
+		rc = memory_pre_fault(&vm->memory, vm->vcpus[0].fd, r->gpa,
+				      r->len);
+	return rc;
 }
 
 const struct cvm_ops cvm_none = {

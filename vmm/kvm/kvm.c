@@ -292,6 +292,21 @@ int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int fd, bool on)
 	return kvm->sys->ioctl(kvm->sys, kvm->vm_fd, KVM_IOEVENTFD, &bell);
 }
 
+void kvm_pre_fault(struct kvm *kvm, int vcpu_fd, gpa_t gpa, uint64_t len)
+{
+	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = len };
+
+	/*
+	 * The kernel moves gpa and size on.  It may stop early, for a signal,
+	 * and is asked again for as long as that gets anywhere.
+	 */
+	do {
+		len = range.size;
+		kvm->sys->ioctl(kvm->sys, vcpu_fd, KVM_PRE_FAULT_MEMORY,
+				&range);
+	} while (range.size && range.size < len);
+}
+
 int kvm_run(struct kvm *kvm, int vcpu_fd)
 {
 	return kvm->sys->ioctl(kvm->sys, vcpu_fd, KVM_RUN, NULL);

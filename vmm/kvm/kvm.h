@@ -86,6 +86,15 @@ int kvm_irqfd(struct kvm *kvm, int fd, unsigned int gsi, bool on);
 int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int fd, bool on);
 
 /*
+ * Has KVM map [gpa, gpa + len), whole pages of RAM, as the vCPU would by
+ * touching them one by one.  An optimization: it may do less than asked, and
+ * does not fail.  Allocates what is not there yet.  Needs
+ * KVM_CAP_PRE_FAULT_MEMORY (Documentation/virt/kvm/api.rst, 4.143), and of
+ * private memory a sealed measurement.
+ */
+void kvm_pre_fault(struct kvm *kvm, int vcpu_fd, gpa_t gpa, uint64_t len);
+
+/*
  * Runs the vCPU until it exits.  0, or a bare negative errno without text:
  * -EINTR and -EAGAIN are not failures; with -EFAULT or -EHWPOISON the run
  * page may describe a memory fault (Documentation/virt/kvm/api.rst, 5).

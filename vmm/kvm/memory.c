@@ -110,6 +110,43 @@ void memory_destroy(struct memory *mem)
 	*mem = (struct memory){ .fd = -1 };
 }
 
+#define WINDOW_PAGES 1024
+
+/* In stretches of pages that are allocated and of those that are not. */
+static void pre_fault_window(struct memory *mem, int vcpu_fd, gpa_t gpa,
+			     const uint8_t *allocated, uint64_t nr_pages)
+{
+	uint64_t end;
+
+	for (uint64_t i = 0; i < nr_pages; i = end) {
+		for (end = i + 1; end < nr_pages; end++)
+			if ((allocated[end] ^ allocated[i]) & 1)
+				break;
+		if (allocated[i] & 1)
+			kvm_pre_fault(mem->kvm, vcpu_fd, gpa + i * PAGE_SIZE,
+				      (end - i) * PAGE_SIZE);
+	}
+}
+
+int memory_pre_fault(struct memory *mem, int vcpu_fd, gpa_t gpa, uint64_t len)
+{
+	uint8_t *host = guest_at(&mem->guest, gpa, len);
+	int rc = kvm_check_extension(mem->kvm, KVM_CAP_PRE_FAULT_MEMORY);
+
+	if (rc <= 0 || !host)
+		return rc < 0 ? rc : 0;
+	for (uint64_t done = 0; done < len; done += WINDOW_PAGES * PAGE_SIZE) {
+		uint64_t part = min_of(len - done, WINDOW_PAGES * PAGE_SIZE);
+		uint8_t allocated[WINDOW_PAGES];
+
+		if (mincore(host + done, part, allocated))
+			break; /* an optimization is all that is lost */
+		pre_fault_window(mem, vcpu_fd, gpa + done, allocated,
+				 part / PAGE_SIZE);
+	}
+	return 0;
+}
+
 /* Pages of the file in the page cache, by walking only those that are. */
 static uint64_t count_cached(int fd)
 {

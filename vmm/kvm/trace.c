@@ -238,6 +238,15 @@ static void put_sregs(struct line *l, struct kvm_trace *t, const void *arg)
 	    s->gdt.base, s->cr0, s->cr3, s->cr4, s->efer);
 }
 
+/* What the call left of what it was asked for. */
+static void put_pre_fault(struct line *l, struct kvm_trace *t, const void *arg)
+{
+	const struct kvm_pre_fault_memory *range = arg;
+
+	(void)t;
+	put(l, " end=%#llx left=%#llx", range->gpa + range->size, range->size);
+}
+
 /* What we may ask; args formats the argument, `makes` names the new fd. */
 static const struct request {
 	unsigned long req;
@@ -263,6 +272,7 @@ static const struct request {
 	{ KVM_SET_REGS, "SET_REGS", put_regs, NULL },
 	{ KVM_GET_SREGS, "GET_SREGS", NULL, NULL },
 	{ KVM_SET_SREGS, "SET_SREGS", put_sregs, NULL },
+	{ KVM_PRE_FAULT_MEMORY, "PRE_FAULT_MEMORY", put_pre_fault, NULL },
 	{ KVM_SIGNAL_MSI, "SIGNAL_MSI", NULL, NULL },
 	{ KVM_SET_GSI_ROUTING, "SET_GSI_ROUTING", NULL, NULL },
 	{ KVM_IRQFD, "IRQFD", NULL, NULL },
