@@ -15,6 +15,7 @@ static Suite *(*const suites[])(void) = {
 	serial_suite,
 	spool_suite,
 	pci_suite,
+	rng_suite,
 	terminal_suite,
 	event_suite,
 	fake_vm_suite,
