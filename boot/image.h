@@ -45,7 +45,8 @@ struct image {
 	unsigned int nr_owned, nr_fds;
 	void *owned[IMAGE_MAX_REGIONS]; /* freed by image_destroy() */
 	int fds[4];                     /* closed by image_destroy() */
-	char note[128]; /* who unpacks the kernel and why, for -v; or "" */
+	char note[128];  /* who unpacks the kernel and why; or "" */
+	bool note_warns; /* of something the host lacks; else it is for -v */
 };
 
 /*

@@ -162,13 +162,18 @@ int linux_add(struct image *image, struct linux_kernel *k, int fd,
 {
 	struct unpack *u = calloc(1, sizeof(*u));
 	gpa_t gpa = 0;
+	int rc;
 
 	if (!u)
 		return err_set(-ENOMEM, "kernel: out of memory");
-	if (plan(image, k, fd, req, ram_end, u, &gpa)) {
+	rc = plan(image, k, fd, req, ram_end, u, &gpa);
+	if (rc) {
 		free(u);
+		image->note_warns = rc == -ENOPKG;
 		snprintf(image->note, sizeof(image->note),
-			 "the kernel unpacks itself: %s", err_text());
+			 "the kernel unpacks itself%s: %s",
+			 image->note_warns ? ", which is slower" : "",
+			 err_text());
 		return add_packed(image, k, fd);
 	}
 	assert(u->codec);

@@ -89,8 +89,8 @@ const struct config_key config_keys[] = {
 	{ "boot.decompress", config_set_enum, FIELD(decompress), "auto",
 	  .choice = decompress_names_choice,
 	  .help = "Who unpacks a compressed kernel: auto is the host where "
-		  "that is not measured, which is faster; guest is always the "
-		  "kernel itself." },
+		  "that is not measured, which is faster, if it has the "
+		  "library for it; guest is always the kernel itself." },
 	{ "memory.backing", config_set_enum, FIELD(backing), "guest_memfd",
 	  .choice = backing_names_choice,
 	  .help = "What holds guest memory.  memfd is for hosts whose KVM has "

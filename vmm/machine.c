@@ -200,7 +200,8 @@ static int build_image(const struct machine *m, struct image *image)
 		return err_set(-EIO, "no random numbers from the kernel");
 	rc = boot_build(image, &req);
 	if (!rc && image->note[0])
-		log_info("%s", image->note);
+		log_at(image->note_warns ? LOG_WARN : LOG_DEBUG, "%s: %s",
+		       c->name, image->note);
 	return rc;
 }
 
