@@ -110,6 +110,24 @@ static int irqchip_with_flags(struct world *w)
 	return world_split_irqchip(w, 0, 1);
 }
 
+static int exit_hypercall(struct world *w, uint64_t which)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_HYPERCALL,
+				      .args = { which } };
+
+	return world_call(w, w->vm, KVM_ENABLE_CAP, &cap);
+}
+
+static int exit_of_conversions(struct world *w)
+{
+	return exit_hypercall(w, 1 << 12);
+}
+
+static int exit_of_unknown_hypercall(struct world *w)
+{
+	return exit_hypercall(w, 1 << 12 | 1 << 11);
+}
+
 static int vcpu_twice(struct world *w)
 {
 	world_vcpu(w, 3);
@@ -280,6 +298,8 @@ static const struct world_case cases[] = {
 	CASE(-EEXIST, irqchip_after_vcpu),
 	CASE(-EINVAL, irqchip_with_too_many_pins),
 	CASE(-EINVAL, irqchip_with_flags),
+	CASE(0, exit_of_conversions),
+	CASE(-EINVAL, exit_of_unknown_hypercall),
 	CASE(-EEXIST, vcpu_twice),
 	CASE(-EINVAL, vcpu_with_huge_id),
 	CASE(-EINVAL, gmem_of_no_size),

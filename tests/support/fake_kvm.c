@@ -124,6 +124,13 @@ static int enable_cap(struct fake_kvm *fake, const struct kvm_enable_cap *cap)
 
 	if (cap->flags)
 		return -EINVAL;
+	/* kvm_vm_ioctl_enable_cap(): only what the capability has bits for */
+	if (cap->cap == KVM_CAP_EXIT_HYPERCALL) {
+		if (cap->args[0] & ~(__u64)fake_kvm_cap(fake, cap->cap))
+			return -EINVAL;
+		vm->exit_hypercall = cap->args[0];
+		return 0;
+	}
 	if (cap->cap != KVM_CAP_SPLIT_IRQCHIP ||
 	    !fake_kvm_cap(fake, KVM_CAP_SPLIT_IRQCHIP))
 		return -EINVAL;

@@ -48,6 +48,7 @@ struct fake_slot {
 struct fake_vm { /* the VM made last; another may be made once it is gone */
 	unsigned long type;
 	bool split_irqchip;
+	uint64_t exit_hypercall; /* a bit each that exits */
 	unsigned int nr_vcpus;
 	struct fake_vcpu vcpus[FAKE_MAX_VCPUS];
 	struct fake_slot slots[FAKE_MAX_SLOTS];
@@ -126,6 +127,8 @@ int fake_exit_pio(struct kvm_run *run, int direction, uint16_t port,
 		  uint8_t size, uint32_t count, const void *data);
 int fake_exit_mmio(struct kvm_run *run, bool write, uint64_t gpa, uint32_t len,
 		   const void *data);
+/* KVM_HC_MAP_GPA_RANGE, if the VM has it exit; else a write to port 0x80. */
+int fake_exit_hypercall(const struct fake_kvm *fake, struct kvm_run *run);
 uint8_t *fake_pio_data(struct kvm_run *run);
 
 /* Inside: fake_vcpu.c */

@@ -3,6 +3,7 @@
 #include "support/fake_kvm.h"
 
 #include <errno.h>
+#include <linux/kvm_para.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -251,4 +252,12 @@ int fake_exit_mmio(struct kvm_run *run, bool write, uint64_t gpa, uint32_t len,
 	if (data)
 		memcpy(run->mmio.data, data, len);
 	return fake_exit(run, KVM_EXIT_MMIO);
+}
+
+int fake_exit_hypercall(const struct fake_kvm *fake, struct kvm_run *run)
+{
+	if (!(fake->vm.exit_hypercall & 1 << KVM_HC_MAP_GPA_RANGE))
+		return fake_exit_pio(run, KVM_EXIT_IO_OUT, 0x80, 1, 1, "x");
+	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
+	return fake_exit(run, KVM_EXIT_HYPERCALL);
 }

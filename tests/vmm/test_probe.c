@@ -14,14 +14,49 @@
 static struct fake_kvm fake;
 static struct probe probe;
 
+static int make_hypercall(struct fake_kvm *f, unsigned int id, unsigned int n,
+			  struct kvm_run *run)
+{
+	(void)id;
+	(void)n;
+	return fake_exit_hypercall(f, run);
+}
+
+static int make_none(struct fake_kvm *f, unsigned int id, unsigned int n,
+		     struct kvm_run *run)
+{
+	(void)f;
+	(void)id;
+	return n < 3 ? -EINTR : fake_exit(run, KVM_EXIT_SHUTDOWN);
+}
+
+/* As on kvm_pvm: the instruction is tried again and again. */
+static int spin(struct fake_kvm *f, unsigned int id, unsigned int n,
+		struct kvm_run *run)
+{
+	(void)f;
+	(void)id;
+	(void)n;
+	while (!__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST))
+		;
+	return -EINTR;
+}
+
+static int (*const without_hypercall[])(struct fake_kvm *f, unsigned int id,
+					unsigned int n,
+					struct kvm_run *run) = { make_none,
+								 spin };
+
 static void setup(void)
 {
 	fake_kvm_init(&fake);
+	fake.run = make_hypercall;
 }
 
 static void teardown(void)
 {
 	ck_assert_int_eq(fake.open_fds, 0);
+	ck_assert_int_eq(fake.maps, 0);
 	ck_assert_int_eq(fake.misuse, 0);
 }
 
@@ -71,6 +106,25 @@ START_TEST(flags_are_those_of_a_vm_of_the_type)
 	ck_assert_ptr_nonnull(strstr(type("sw")->reason, "cannot launch"));
 	ck_assert_uint_eq(type("sw")->memfd_flags, GUEST_MEMFD_FLAG_MMAP);
 	ck_assert_uint_eq(type("sw")->attributes, KVM_MEMORY_ATTRIBUTE_PRIVATE);
+}
+END_TEST
+
+/* The capability is there, and the hypercall still does not arrive. */
+START_TEST(emulated_needs_hypercalls_that_arrive)
+{
+	probe_gather(&probe, &fake.sys);
+	ck_assert(type("emulated")->available);
+	fake.run = without_hypercall[_i];
+	probe_gather(&probe, &fake.sys);
+	ck_assert(!type("emulated")->available);
+	ck_assert_str_eq(type("emulated")->reason,
+			 "a guest's VMMCALL does not get to user space, "
+			 "although KVM_CAP_EXIT_HYPERCALL is there: needs "
+			 "kvm_amd or kvm_intel");
+	fake_kvm_set_cap(&fake, KVM_CAP_EXIT_HYPERCALL, 0);
+	probe_gather(&probe, &fake.sys);
+	ck_assert_ptr_nonnull(
+		strstr(type("emulated")->reason, "KVM_CAP_EXIT_HYPERCALL"));
 }
 END_TEST
 
@@ -194,6 +248,8 @@ Suite *probe_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, ordinary_host_runs_none_only);
 	tcase_add_test(tc, flags_are_those_of_a_vm_of_the_type);
+	tcase_add_loop_test(tc, emulated_needs_hypercalls_that_arrive, 0,
+			    ARRAY_SIZE(without_hypercall));
 	tcase_add_test(tc, type_that_cannot_be_created_is_not_available);
 	tcase_add_test(tc, no_failure_of_a_call_leaves_anything);
 	tcase_add_loop_test(tc, host_without_kvm_says_what_to_do, 0, 2);

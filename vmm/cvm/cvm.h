@@ -44,6 +44,13 @@ const struct cvm_ops *cvm_find(const char *name);
  */
 int cvm_require_vm_type(struct kvm *kvm, unsigned long type);
 
+/*
+ * For probes: runs a throw-away VM of a few pages whose guest makes the
+ * hypercall by which Linux converts memory.  0: user space got it.
+ */
+#define CVM_HC_MAP_GPA_RANGE 12 /* uapi linux/kvm_para.h */
+int cvm_try_hypercall(struct kvm_sys *sys);
+
 /* For probes: is `flag` one of the CPU's features in /proc/cpuinfo? */
 bool cvm_cpu_has(const char *flag);
 

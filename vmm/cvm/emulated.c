@@ -9,9 +9,6 @@
 
 #include "vmm/base/err.h"
 
-/* uapi linux/kvm_para.h: KVM_HC_MAP_GPA_RANGE */
-#define HC_MAP_GPA_RANGE 12
-
 static int emulated_probe(struct kvm *kvm)
 {
 	int rc = cvm_require_vm_type(kvm, KVM_X86_DEFAULT_VM);
@@ -24,7 +21,7 @@ static int emulated_probe(struct kvm *kvm)
 					    "(needs Linux 6.18)");
 	if (rc >= 0)
 		rc = kvm_check_extension(kvm, KVM_CAP_EXIT_HYPERCALL);
-	if (rc >= 0 && !(rc & (1 << HC_MAP_GPA_RANGE)))
+	if (rc >= 0 && !(rc & (1 << CVM_HC_MAP_GPA_RANGE)))
 		return err_set(-EOPNOTSUPP, "KVM_CAP_EXIT_HYPERCALL does not "
 					    "offer KVM_HC_MAP_GPA_RANGE");
 	if (rc >= 0)
@@ -32,7 +29,7 @@ static int emulated_probe(struct kvm *kvm)
 	if (!rc)
 		return err_set(-EOPNOTSUPP,
 			       "KVM lacks KVM_CAP_X86_USER_SPACE_MSR");
-	return rc < 0 ? rc : 0;
+	return rc < 0 ? rc : cvm_try_hypercall(kvm->sys);
 }
 
 const struct cvm_ops cvm_emulated = {
