@@ -114,6 +114,18 @@ add_busybox()
 	done
 }
 
+# add_program ROOT NAME: a program of this machine with the libraries it links with.
+add_program()
+{
+	local binary file
+
+	binary=$(type -P "$2") || die "'$2' is not installed; run tests/setup lab"
+	install -m 755 "$binary" "$1/bin/$2"
+	for file in $(ldd "$binary" | grep -o '/[^ ]*'); do
+		install -D -m 755 "$file" "$1$file"
+	done
+}
+
 # pack_initrd ROOT: the directory as a cpio archive on stdout, the same bytes for the
 # same contents.
 pack_initrd()
