@@ -152,7 +152,7 @@ void virtq_unpop(struct virtqueue *q)
 	q->next_avail--;
 }
 
-void virtq_push(struct virtqueue *q, uint16_t head, uint32_t written)
+void virtq_fill(struct virtqueue *q, uint16_t head, uint32_t written)
 {
 	struct vring_used *used = q->used;
 	struct vring_used_elem *e;
@@ -163,7 +163,20 @@ void virtq_push(struct virtqueue *q, uint16_t head, uint32_t written)
 	STORE(e->id, head);
 	STORE(e->len, written);
 	q->next_used++;
-	STORE(used->idx, q->next_used);
+}
+
+void virtq_flush(struct virtqueue *q)
+{
+	struct vring_used *used = q->used;
+
+	if (q->mem)
+		STORE(used->idx, q->next_used);
+}
+
+void virtq_push(struct virtqueue *q, uint16_t head, uint32_t written)
+{
+	virtq_fill(q, head, written);
+	virtq_flush(q);
 }
 
 bool virtq_must_notify(struct virtqueue *q)

@@ -65,6 +65,13 @@ void virtq_unpop(struct virtqueue *q);
  */
 void virtq_push(struct virtqueue *q, uint16_t head, uint32_t written);
 
+/*
+ * The same in two steps, for requests that the driver must see together: all
+ * that was filled, at the flush.
+ */
+void virtq_fill(struct virtqueue *q, uint16_t head, uint32_t written);
+void virtq_flush(struct virtqueue *q);
+
 /* True if the driver wants an interrupt for what was pushed since the last. */
 bool virtq_must_notify(struct virtqueue *q);
 
