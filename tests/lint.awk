@@ -101,17 +101,19 @@ function check_include(to, target) {
 function check_code(code) {
 	# A function pointer of that name is fine.
 	if (!test && code ~ /(^|[^_.>A-Za-z0-9])ioctl[ \t]*\(/ &&
-	    FILENAME != "vmm/kvm/kvm.c")
+	    FILENAME !~ /^(vmm\/kvm\/kvm|devices\/tap)\.c$/)
 		complain("ioctl(): the kernel is asked through struct " \
 			"kvm_sys, or a test could not be the kernel: add " \
-			"a function to vmm/kvm/kvm.c")
+			"a function to vmm/kvm/kvm.c; what makes a device " \
+			"of the host's is named here")
 	if (!test && FILENAME != "vmm/main.c" &&
 	    code ~ /(^|[^_.>A-Za-z0-9])(exit|quick_exit|abort|errx?|perror)[ \t]*\(/)
 		complain("ends the process or prints: return -errno and " \
 			"err_set(); only main() prints and exits")
 	if (!test && code ~ /(^|[^_.>A-Za-z0-9])_exit[ \t]*\(/ &&
-	    FILENAME !~ /^vmm\/(main|testvm)\.c$/)
-		complain("_exit(): for the child of a fork in testvm.c only")
+	    FILENAME !~ /^(vmm\/(main|testvm)|devices\/passt)\.c$/)
+		complain("_exit(): for the child of a fork in testvm.c and " \
+			"passt.c only")
 	# snprintf is none of them.
 	if (!test && part != "vmm/cvm" && part != "firmware" &&
 	    part != "vmm/measure" && FILENAME != "vmm/kvm/abi.h" &&

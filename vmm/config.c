@@ -21,6 +21,7 @@
 static const char *const reboot_names[] = { "exit", "restart" };
 static const char *const decompress_names[] = { "auto", "guest" };
 static const char *const switch_names[] = { "no", "yes" };
+static const char *const net_mode_names[] = { "tap", "user" };
 static const char *const backing_names[] = { "guest_memfd", "memfd" };
 
 #define CHOICES(names)                                            \
@@ -32,6 +33,7 @@ CHOICES(reboot_names)
 CHOICES(decompress_names)
 CHOICES(backing_names)
 CHOICES(switch_names)
+CHOICES(net_mode_names)
 
 static int set_pattern(const struct config_setting *s, void *field)
 {
@@ -102,6 +104,38 @@ const struct config_key config_keys[] = {
 	{ "disk.*.ro", config_set_enum, ITEM(disks, struct config_disk, ro),
 	  .value = "no", .choice = switch_names_choice,
 	  .help = "Whether the guest can only read the disk." },
+	{ "net.*.mode", config_set_enum, ITEM(nets, struct config_net, mode),
+	  .value = "tap", .choice = net_mode_names_choice,
+	  .help = "A virtio network: tap is an interface of the host, to be "
+		  "given addresses or a bridge there; user is passt, which "
+		  "needs no privileges and gives the guest the host's "
+		  "network." },
+	{ "net.*.ifname", config_set_text,
+	  ITEM(nets, struct config_net, ifname), .kind = "text", .min = 1,
+	  .help = "mode tap: a tap interface that exists, or the name of a "
+		  "new one, which lasts as long as the VM.  Without it a new "
+		  "one named tap0, tap1, ..." },
+	{ "net.*.socket", config_set_path,
+	  ITEM(nets, struct config_net, socket), .kind = "path",
+	  .help = "mode user: the socket of a passt that runs already.  "
+		  "Without it cvmm starts one." },
+	{ "net.*.mac", config_set_mac, ITEM(nets, struct config_net, mac),
+	  .kind = "address",
+	  .help = "The guest's Ethernet address.  Without it, one of those "
+		  "for local use, made of vm.name and the network's name by "
+		  "a hash (FNV-1a): the same at every start, different "
+		  "for VMs of different names." },
+	{ "net.*.queues", config_set_number,
+	  ITEM(nets, struct config_net, queues), .value = "1",
+	  .kind = "number", .min = 1,
+	  .max = 8, .help = "mode tap: pairs of queues, which a guest with "
+			    "as many vCPUs uses at the same time." },
+	{ "net.*.mtu", config_set_number,
+	  ITEM(nets, struct config_net, mtu), .value = "0",
+	  .kind = "number", .max = 65535,
+	  .help = "The largest packet, in bytes, that the guest's driver is "
+		  "told to use; it does not change the host's interface.  0 "
+		  "leaves it to the guest, which means 1500." },
 	{ "devices.rng", config_set_enum, FIELD(rng), "no",
 	  .choice = switch_names_choice,
 	  .help = "A source of random numbers from the host (virtio-rng)." },
@@ -328,7 +362,7 @@ int config_check(const struct config *config)
 /* What the items of a list own: the strings that keys have set. */
 static void free_lists(struct config *config)
 {
-	struct config_list *const lists[] = { &config->disks };
+	struct config_list *const lists[] = { &config->disks, &config->nets };
 
 	for (const struct config_key *key = config_keys; key->name; key++) {
 		const struct config_list *list =

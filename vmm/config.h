@@ -14,6 +14,7 @@ enum config_reboot { CONFIG_REBOOT_EXIT, CONFIG_REBOOT_RESTART };
 enum config_decompress { CONFIG_DECOMPRESS_AUTO, CONFIG_DECOMPRESS_GUEST };
 enum config_backing { CONFIG_BACKING_GUEST_MEMFD, CONFIG_BACKING_MEMFD };
 enum config_switch { CONFIG_NO, CONFIG_YES };
+enum config_net_mode { CONFIG_NET_TAP, CONFIG_NET_USER };
 
 #define CONFIG_MAX_CPUS 255 /* x2APIC is what more of them would need */
 
@@ -21,6 +22,15 @@ struct config_disk { /* section [disk.NAME] */
 	char name[CONFIG_ITEM_NAME];
 	char *path;
 	enum config_switch ro;
+};
+
+struct config_net { /* section [net.NAME] */
+	char name[CONFIG_ITEM_NAME];
+	enum config_net_mode mode;
+	char *ifname;   /* NULL: a new one */
+	char *socket;   /* NULL: none */
+	uint8_t mac[6]; /* zero: made of the names */
+	uint64_t queues, mtu;
 };
 
 /* Strings are owned; a zeroed config is a valid empty one. */
@@ -37,6 +47,7 @@ struct config {
 	enum config_backing backing;
 	enum config_switch rng;
 	struct config_list disks; /* struct config_disk */
+	struct config_list nets;  /* struct config_net */
 	struct expect expect;     /* what cvmm test looks for */
 };
 

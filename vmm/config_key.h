@@ -41,6 +41,8 @@ int config_set_duration(const struct config_setting *s, void *field);
 /* ... an enum that numbers the choices, or the choice as char *. */
 int config_set_enum(const struct config_setting *s, void *field);
 int config_set_choice(const struct config_setting *s, void *field);
+/* ... uint8_t[6]: aa:bb:cc:dd:ee:ff, of one station. */
+int config_set_mac(const struct config_setting *s, void *field);
 /* ... char *; an empty text is an error, or NULL for a path. */
 int config_set_text(const struct config_setting *s, void *field);
 int config_set_path(const struct config_setting *s, void *field);

@@ -190,6 +190,35 @@ int config_set_text(const struct config_setting *s, void *field)
 	return set_string(field, s->text);
 }
 
+int config_set_mac(const struct config_setting *s, void *field)
+{
+	uint8_t mac[6], any = 0;
+	const char *c = s->text;
+	size_t i = 0;
+
+	while (i < sizeof(mac) && isxdigit((unsigned char)c[0]) &&
+	       isxdigit((unsigned char)c[1]) &&
+	       c[2] == (i < sizeof(mac) - 1 ? ':' : '\0')) {
+		const char pair[] = { c[0], c[1], '\0' };
+
+		mac[i] = (uint8_t)strtoul(pair, NULL, 16);
+		any |= mac[i++];
+		c += 3;
+	}
+	if (i < sizeof(mac))
+		return err_set(-EINVAL,
+			       SHOWN " is not an Ethernet address, as in "
+				     "52:54:00:12:34:56",
+			       s->text);
+	if (!any || mac[0] & 1)
+		return err_set(-EINVAL,
+			       SHOWN " is no address of one station: the first "
+				     "byte must be even, not all may be 0",
+			       s->text);
+	memcpy(field, mac, sizeof(mac));
+	return 0;
+}
+
 /* One $NAME or ${NAME} at text: its length, 0 when it is no variable. */
 static size_t variable(const char *text, const char **name, size_t *name_len)
 {

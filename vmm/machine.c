@@ -23,6 +23,7 @@
 #include "vmm/cvm/cvm.h"
 #include "vmm/device_set.h"
 #include "vmm/kvm/vcpu.h"
+#include "vmm/machine_net.h"
 #include "vmm/status.h"
 #include "vmm/terminal.h"
 
@@ -156,7 +157,8 @@ static int add_pci_devices(struct machine *m)
 	int rc = 0;
 
 	device_set_init(s, &m->pci, &m->vm.kvm, &m->vm.memory.guest);
-	if (c->rng)
+	rc = machine_add_nets(s, c);
+	if (!rc && c->rng)
 		rc = device_set_add(s, "rng", rng_create, NULL);
 	return rc;
 }

@@ -123,6 +123,7 @@ const struct option run_option_table[] = {
 	  "vm.memory" },
 	{ 'c', "cpus", "N", "virtual CPUs", "vm.cpus" },
 	{ 'd', "disk", "PATH[,ro]", "add a disk", "disk.*.path" },
+	{ 'n', "network", "tap|user[,..]", "add a network", "net.*.mode" },
 	{ 0, "name", "NAME", "name of the VM in messages", "vm.name" },
 	{ 0, "cvm", "TYPE", "technology that protects the guest", "vm.cvm" },
 	{ 0, "set", "KEY=VALUE", "set any key, as in the file", NULL },

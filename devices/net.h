@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio-net (virtio 1.2, 5.1): packets between a guest's queues and a
+ * struct net_host, each queue read and written directly.
+ */
+#pragma once
+
+#include "devices/net_host.h"
+#include "devices/virtio.h"
+
+struct net_params {
+	struct net_host *host; /* taken over, whatever net_create() returns */
+	uint8_t mac[6];
+	uint16_t mtu; /* for the driver; 0: it does as it likes */
+};
+
+virtio_create net_create; /* params: struct net_params */
