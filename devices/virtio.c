@@ -23,6 +23,9 @@
 	(REQUIRED | BIT(VIRTIO_RING_F_INDIRECT_DESC) | \
 	 BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(RING_RESET))
 
+/* Requests taken of a queue before the thread's other work has its turn. */
+#define BATCH 1024
+
 #define STATUS_DRIVER_BITS                                         \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |    \
 	 VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK | \
@@ -43,12 +46,13 @@ static void signal_index(const struct virtio *d, unsigned int i)
 
 /* --- the device's side --- */
 
-static void start_queue(struct virtio *d, unsigned int i)
+static void start_queue(struct virtio *d, unsigned int i,
+			const struct virtq_layout *layout)
 {
 	static struct guest_log refused;
 	struct virtio_queue *q = &d->queues[i];
 	bool event_idx = virtio_has(d, VIRTIO_RING_F_EVENT_IDX);
-	int rc = virtq_start(&q->ring, d->mem, &q->layout, event_idx);
+	int rc = virtq_start(&q->ring, d->mem, layout, event_idx);
 
 	if (!rc && d->ops->start_queue)
 		rc = d->ops->start_queue(d, i);
@@ -59,6 +63,7 @@ static void start_queue(struct virtio *d, unsigned int i)
 		return;
 	}
 	q->running = true;
+	q->taken = 0;
 	if (d->ops->kick)
 		d->ops->kick(d, i); /* it may have been rung too early */
 }
@@ -94,15 +99,21 @@ static void clear_queue(struct virtio_queue *q)
 	q->resetting = false;
 }
 
+static void clear_all(struct virtio *d)
+{
+	for (unsigned int i = 0; i < d->nr_queues; i++)
+		clear_queue(&d->queues[i]);
+	d->status = 0;
+	d->features = 0;
+	d->config_dirty = false;
+}
+
 static void finish_reset(struct virtio *d)
 {
 	if (d->ops->reset)
 		d->ops->reset(d);
 	pthread_mutex_lock(&d->lock);
-	for (unsigned int i = 0; i < d->nr_queues; i++)
-		clear_queue(&d->queues[i]);
-	d->status = 0;
-	d->features = 0;
+	clear_all(d);
 	d->resetting = false;
 	d->broken = false;
 	pthread_mutex_unlock(&d->lock);
@@ -112,21 +123,21 @@ static void finish_reset(struct virtio *d)
 static void settle_queue(struct virtio *d, unsigned int i, bool up, bool reset)
 {
 	struct virtio_queue *q = &d->queues[i];
+	struct virtq_layout layout;
 	bool enabled, resetting;
 
 	pthread_mutex_lock(&d->lock);
+	/* A queue of no use to the device is reset here and now. */
+	if (q->resetting && !q->running)
+		clear_queue(q);
+	layout = q->layout;
 	enabled = q->enabled;
 	resetting = q->resetting;
 	pthread_mutex_unlock(&d->lock);
 	if (reset || resetting)
 		stop_queue(d, i);
-	if (resetting && !q->running) {
-		pthread_mutex_lock(&d->lock);
-		clear_queue(q);
-		pthread_mutex_unlock(&d->lock);
-	} else if (up && enabled && !reset && !resetting && !q->running) {
-		start_queue(d, i);
-	}
+	else if (up && enabled && !q->running)
+		start_queue(d, i, &layout);
 }
 
 static void on_wake(struct event_source *s, uint32_t events)
@@ -163,20 +174,30 @@ static void on_kick(struct event_source *s, uint32_t events)
 	eventfd_read(q->kick_fd, &count);
 	if (!q->running || q->stopping || d->broken)
 		return;
+	q->taken = 0;
 	virtq_kicks_off(&q->ring);
 	d->ops->kick(d, (unsigned int)(q - d->queues));
 }
 
 bool virtio_take(struct virtio *d, unsigned int i, struct virtq_chain *c)
 {
-	struct virtqueue *ring = &d->queues[i].ring;
-	int rc = d->broken ? 0 : virtq_pop(ring, c);
+	struct virtio_queue *q = &d->queues[i];
+	int rc;
 
+	if (d->broken)
+		return false;
+	if (q->taken == BATCH) {
+		/* A driver that never stops must not hold up a reset. */
+		eventfd_write(q->kick_fd, 1);
+		return false;
+	}
+	rc = virtq_pop(&q->ring, c);
 	/* Between looking and asking to be rung something may come. */
-	if (!rc && virtq_kicks_on(ring) && !d->broken)
-		rc = virtq_pop(ring, c);
+	if (!rc && virtq_kicks_on(&q->ring))
+		rc = virtq_pop(&q->ring, c);
 	if (rc < 0)
 		virtio_break(d);
+	q->taken += rc > 0;
 	return rc > 0;
 }
 
@@ -242,17 +263,19 @@ void virtio_write_status(struct virtio *d, uint8_t status)
 	pthread_mutex_lock(&d->lock);
 	if (d->resetting) {
 		; /* nothing counts before that is done */
+	} else if (!status && !d->status) {
+		clear_all(d); /* nothing started: nothing to wait for */
 	} else if (!status) {
-		/* Nothing started: nothing to wait for. */
-		d->resetting = d->status != 0;
+		d->resetting = true;
 	} else {
 		status &= STATUS_DRIVER_BITS;
+		status |= d->status; /* 2.1.1: bits are only set */
 		if ((status & VIRTIO_CONFIG_S_FEATURES_OK) && !acceptable(d))
 			status &= (uint8_t)~VIRTIO_CONFIG_S_FEATURES_OK;
 		/* 3.1.1: without agreed features there is no driver. */
 		if (!(status & VIRTIO_CONFIG_S_FEATURES_OK))
 			status &= (uint8_t)~VIRTIO_CONFIG_S_DRIVER_OK;
-		d->status |= status; /* 2.1.1: bits are only set */
+		d->status = status;
 	}
 	pthread_mutex_unlock(&d->lock);
 	wake(d);
@@ -309,7 +332,9 @@ void virtio_write_config(struct virtio *d, uint64_t off, const void *data,
 	const uint8_t *bytes = data;
 
 	pthread_mutex_lock(&d->lock);
-	if (off <= d->config_len && len <= d->config_len - off)
+	/* 3.1.1: not before the features are agreed upon. */
+	if ((d->status & VIRTIO_CONFIG_S_FEATURES_OK) && off <= d->config_len &&
+	    len <= d->config_len - off)
 		for (unsigned int i = 0; i < len; i++) {
 			uint8_t mask = d->config_writable[off + i];
 			uint8_t *old = &d->config[off + i];

@@ -49,7 +49,10 @@ struct virtio_ops {
 	void (*stop_queue)(struct virtio *d, unsigned int q);
 	/* All queues are stopped and the driver starts anew.  May be absent. */
 	void (*reset)(struct virtio *d);
-	/* The driver wrote to what of d->config is writable.  May be absent. */
+	/*
+	 * The driver, which has agreed on features, wrote to what of d->config
+	 * is writable: look at it under d->lock.  May be absent.
+	 */
 	void (*config_written)(struct virtio *d);
 	/*
 	 * Frees the device, on any thread when its own has ended: what was
@@ -76,6 +79,7 @@ struct virtio_queue {
 	/* The device's side, its own thread only. */
 	struct virtqueue ring;
 	bool running, stopping;
+	unsigned int taken; /* since the last kick */
 	struct virtio *dev;
 	struct event_source kicked;
 	int kick_fd; /* eventfd: the driver has something */
@@ -125,14 +129,16 @@ void virtio_destroy(struct virtio *d);
 
 /* --- for the device, on its thread --- */
 
+/* While a queue runs. */
 static inline bool virtio_has(const struct virtio *d, unsigned int feature)
 {
 	return d->features >> feature & 1;
 }
 
 /*
- * Takes the next request of queue q.  False when there is none: then the
- * driver will ring for the next; or when the driver broke the rules.
+ * Takes the next request of queue q.  False when there is none, or when many
+ * were taken at a time: ops->kick is called for the next; or when the driver
+ * broke the rules.
  */
 bool virtio_take(struct virtio *d, unsigned int q, struct virtq_chain *c);
 /* Interrupts the driver for queue q if it wants that: once for a batch. */

@@ -251,9 +251,13 @@ static void bar_read(struct pci_device *d, uint64_t off, void *data,
 	pthread_mutex_lock(&p->lock);
 	switch (off - in) {
 	case BAR_COMMON:
-		/* 4.1.3.1: fields are read whole; 64-bit ones by halves. */
-		value = len <= 4 ? read_common(p, in) : 0;
+		/* 4.1.3.1: fields are read whole; 64-bit ones by halves too. */
+		value = read_common(p, in);
 		memcpy(data, &value, min_of(len, sizeof(value)));
+		if (len == 8) {
+			value = read_common(p, in + 4);
+			memcpy((uint8_t *)data + 4, &value, sizeof(value));
+		}
 		break;
 	case BAR_ISR: /* for INTx only, which there is none of */
 		memset(data, 0, len);
@@ -282,8 +286,12 @@ static void bar_write(struct pci_device *d, uint64_t off, const void *data,
 	pthread_mutex_lock(&p->lock);
 	switch (off - in) {
 	case BAR_COMMON:
-		if (len <= 4)
-			write_common(p, in, value);
+		write_common(p, in, value);
+		if (len == 8) {
+			memcpy(&value, (const uint8_t *)data + 4,
+			       sizeof(value));
+			write_common(p, in + 4, value);
+		}
 		break;
 	case BAR_DEVICE:
 		virtio_write_config(p->dev, in, data, len);

@@ -15,6 +15,8 @@ static Suite *(*const suites[])(void) = {
 	serial_suite,
 	spool_suite,
 	pci_suite,
+	virtqueue_suite,
+	virtio_suite,
 	rng_suite,
 	terminal_suite,
 	event_suite,

@@ -11,6 +11,8 @@ Suite *blobs_suite(void);
 Suite *serial_suite(void);
 Suite *spool_suite(void);
 Suite *pci_suite(void);
+Suite *virtqueue_suite(void);
+Suite *virtio_suite(void);
 Suite *rng_suite(void);
 Suite *terminal_suite(void);
 Suite *event_suite(void);

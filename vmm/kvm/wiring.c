@@ -6,10 +6,20 @@
 #include <stdlib.h>
 
 #include "vmm/base/err.h"
+#include "vmm/base/layout_x86.h"
 
 static struct kvm_wiring *of(struct wiring *w)
 {
 	return container_of(w, struct kvm_wiring, wiring);
+}
+
+/*
+ * Intel SDM vol. 3, 11.11.1: where a write is an interrupt.  One to anywhere
+ * else would be one to memory; KVM would not look and interrupt.
+ */
+static bool is_interrupt(const struct msi *msi)
+{
+	return msi->addr >> 20 == X86_LAPIC >> 20;
 }
 
 /* Tells KVM all routes.  Under the lock. */
@@ -24,7 +34,7 @@ static int set_routes(const struct kvm_wiring *w)
 	if (!table)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < w->nr_lines; i++)
-		if (w->lines[i].addr)
+		if (is_interrupt(&w->lines[i]))
 			table->entries[nr++] = (struct kvm_irq_routing_entry){
 				.gsi = i,
 				.type = KVM_IRQ_ROUTING_MSI,
@@ -62,7 +72,8 @@ static int connect_line(struct wiring *base, unsigned int line, int fd,
 	old = w->lines[line];
 	if (old.addr != msi->addr || old.data != msi->data) {
 		w->lines[line] = *msi;
-		rc = set_routes(w);
+		if (is_interrupt(&old) || is_interrupt(msi))
+			rc = set_routes(w);
 		if (rc)
 			w->lines[line] = old;
 	}

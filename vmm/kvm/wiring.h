@@ -17,7 +17,7 @@ struct kvm_wiring {
 	struct kvm *kvm;
 	pthread_mutex_t lock; /* KVM takes only whole tables */
 	unsigned int nr_lines;
-	struct msi *lines; /* addr 0: no route */
+	struct msi *lines; /* as connected last; all zero: never */
 };
 
 /* Wires devices to the VM of kvm, which must outlive it. */
