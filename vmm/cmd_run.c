@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cvmm run: one VM, again for as long as it reboots and is to. */
 #include <signal.h>
-#include <stdio.h>
 
 #include "vmm/base/log.h"
 #include "vmm/commands.h"
@@ -13,7 +12,7 @@
 static void print_call(void *ctx, const char *line)
 {
 	(void)ctx;
-	fprintf(stderr, "kvm: %s\n", line);
+	log_line("kvm: %s", line);
 }
 
 int cmd_run(int argc, char **argv)
