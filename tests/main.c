@@ -40,6 +40,7 @@ static Suite *(*const suites[])(void) = {
 	expect_suite,
 	testrun_suite,
 	machine_suite,
+	restart_suite,
 };
 /* clang-format on */
 

@@ -36,3 +36,4 @@ Suite *help_suite(void);
 Suite *expect_suite(void);
 Suite *testrun_suite(void);
 Suite *machine_suite(void);
+Suite *restart_suite(void);
