@@ -16,6 +16,7 @@ static Suite *(*const suites[])(void) = {
 	spool_suite,
 	pci_suite,
 	virtqueue_suite,
+	virtqueue_rules_suite,
 	virtio_suite,
 	rng_suite,
 	terminal_suite,

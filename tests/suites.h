@@ -12,6 +12,7 @@ Suite *serial_suite(void);
 Suite *spool_suite(void);
 Suite *pci_suite(void);
 Suite *virtqueue_suite(void);
+Suite *virtqueue_rules_suite(void);
 Suite *virtio_suite(void);
 Suite *rng_suite(void);
 Suite *terminal_suite(void);

@@ -8,7 +8,6 @@
 #define TOY_MAX_SIZE 16
 /* Its configuration; of the second byte 4 bits are writable. */
 #define TOY_CONFIG "config"
-			     */
 
 /*
  * A device that fills what it gets with the number of the queue.  Told to
