@@ -16,9 +16,9 @@ static Suite *(*const suites[])(void) = {
 	spool_suite,
 	pci_suite,
 	virtqueue_suite,
-	virtqueue_rules_suite,
 	virtio_suite,
 	rng_suite,
+	vsock_suite,
 	terminal_suite,
 	event_suite,
 	fake_vm_suite,
@@ -41,7 +41,6 @@ static Suite *(*const suites[])(void) = {
 	expect_suite,
 	testrun_suite,
 	machine_suite,
-	restart_suite,
 };
 /* clang-format on */
 

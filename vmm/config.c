@@ -80,14 +80,6 @@ const struct config_key config_keys[] = {
 	  .choice = reboot_names_choice,
 	  .help = "What a reboot of the guest does: end cvmm with status 3, or "
 		  "start the guest again." },
-	{ "vm.restart_burst", config_set_number, FIELD(restart_burst), "5",
-	  "number", .min = 1, .max = 1000000,
-	  .help = "How often a guest that reboots is started again within "
-		  "vm.restart_interval.  The next time cvmm ends after all, "
-		  "so that a guest that cannot start does not try for ever." },
-	{ "vm.restart_interval", config_set_duration,
-	  FIELD(restart_interval_ms), "10s", "time", .max = 24 * 60 * 60000,
-	  .help = "The time for vm.restart_burst; 0s: no limit." },
 	{ "boot.kernel", config_set_path, FIELD(kernel), .kind = "path",
 	  .help = "Linux kernel, bzImage or ELF vmlinux.  Without it, a small "
 		  "guest that is part of cvmm checks the machine." },
@@ -147,6 +139,11 @@ const struct config_key config_keys[] = {
 	{ "devices.rng", config_set_enum, FIELD(rng), "no",
 	  .choice = switch_names_choice,
 	  .help = "A source of random numbers from the host (virtio-rng)." },
+	{ "vsock.cid", config_set_number, FIELD(vsock_cid), .kind = "number",
+	  .min = 3, .max = 0xfffffffe,
+	  .help = "The guest's address for sockets between it and the host, "
+		  "which no other VM may have (virtio-vsock, with the host's "
+		  "vhost_vsock)." },
 	{ "expect.line.*", set_pattern, FIELD(expect.lines), .kind = "pattern",
 	  .help = "Must come on the console, in the order of the numbers: a "
 		  "fixed string, or ~ and a POSIX extended regular "

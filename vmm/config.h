@@ -40,13 +40,13 @@ struct config {
 	uint64_t memory; /* bytes, a multiple of 4 KiB */
 	char *cvm;       /* a name that cvm_find() knows */
 	enum config_reboot on_reboot;
-	uint64_t restart_burst, restart_interval_ms; /* restart.h */
 	char *kernel; /* NULL: the embedded guest */
 	char *initrd; /* NULL: none */
 	char *cmdline;
 	enum config_decompress decompress;
 	enum config_backing backing;
 	enum config_switch rng;
+	uint64_t vsock_cid;       /* 0: no vsock */
 	struct config_list disks; /* struct config_disk */
 	struct config_list nets;  /* struct config_net */
 	struct expect expect;     /* what cvmm test looks for */

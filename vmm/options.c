@@ -124,6 +124,7 @@ const struct option run_option_table[] = {
 	{ 'c', "cpus", "N", "virtual CPUs", "vm.cpus" },
 	{ 'd', "disk", "PATH[,ro]", "add a disk", "disk.*.path" },
 	{ 'n', "network", "tap|user[,..]", "add a network", "net.*.mode" },
+	{ 0, "vsock", "CID", "sockets between host and guest", "vsock.cid" },
 	{ 0, "name", "NAME", "name of the VM in messages", "vm.name" },
 	{ 0, "cvm", "TYPE", "technology that protects the guest", "vm.cvm" },
 	{ 0, "set", "KEY=VALUE", "set any key, as in the file", NULL },
