@@ -51,6 +51,11 @@ void outlet_open(struct outlet *o, int fd)
 	}
 }
 
+void outlet_adopt(struct outlet *o, int fd)
+{
+	*o = (struct outlet){ .fd = fd };
+}
+
 static ssize_t polled_write(int fd, const void *data, size_t len)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };

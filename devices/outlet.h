@@ -24,6 +24,9 @@ struct outlet {
 /* Wraps fd, which stays the caller's.  A closed fd gives a broken outlet. */
 void outlet_open(struct outlet *o, int fd);
 
+/* The same for an fd of the process's own that does not block, or -1. */
+void outlet_adopt(struct outlet *o, int fd);
+
 /*
  * Writes some of len (not 0) bytes.  Returns how many; -EAGAIN: none now,
  * poll o->fd for POLLOUT; any other negative errno: never again.

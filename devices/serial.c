@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/intake.h"
+#include "devices/liner.h"
 #include "devices/spool.h"
 #include "vmm/base/err.h"
 #include "vmm/base/layout_x86.h"
@@ -64,16 +66,10 @@ struct serial {
 	unsigned int nr_loopback;
 
 	struct spool spool;
-	uint8_t line[SERIAL_LINE_MAX];
-	size_t line_len;
-	void (*on_line)(void *ctx, const uint8_t *text, size_t len);
-	void *on_line_ctx;
+	struct liner liner;
+	struct intake intake;
 	void (*on_room)(void *ctx);
 	void *on_room_ctx;
-
-	unsigned int rx_head, rx_tail; /* run freely */
-	bool starved;                  /* serial_input() left something */
-	uint8_t rx_data[SERIAL_RX_RING];
 };
 
 /* A driver that saw THRE writes a FIFO full without looking again. */
@@ -82,22 +78,9 @@ static bool tx_ready(const struct serial *s)
 	return spool_room(&s->spool) >= FIFO_LEN;
 }
 
-static void tap(struct serial *s, uint8_t byte)
-{
-	if (byte == '\n') {
-		if (s->line_len && s->line[s->line_len - 1] == '\r')
-			s->line_len--;
-		s->on_line(s->on_line_ctx, s->line, s->line_len);
-		s->line_len = 0;
-	} else if (s->line_len < sizeof(s->line)) {
-		s->line[s->line_len++] = byte;
-	}
-}
-
 static void transmit(struct serial *s, uint8_t byte)
 {
-	if (s->on_line)
-		tap(s, byte);
+	liner_put(&s->liner, byte);
 	/* A guest that writes without looking at LSR loses it, as on a PC. */
 	spool_put(&s->spool, byte);
 	s->sent = true;
@@ -108,12 +91,13 @@ static bool data_ready(const struct serial *s)
 {
 	if (s->mcr & MCR_LOOP)
 		return s->nr_loopback;
-	return s->rx_head != s->rx_tail &&
+	return intake_len(&s->intake) &&
 	       ((s->mcr & MCR_RTS) || !s->mcr_written);
 }
 
 static uint8_t receive(struct serial *s)
 {
+	bool room = false;
 	uint8_t byte;
 
 	if (!data_ready(s))
@@ -123,23 +107,18 @@ static uint8_t receive(struct serial *s)
 		memmove(s->loopback, s->loopback + 1, --s->nr_loopback);
 		return byte;
 	}
-	byte = s->rx_data[s->rx_tail++ % SERIAL_RX_RING];
-	if (s->starved && s->rx_head - s->rx_tail <= SERIAL_RX_RING / 2) {
-		s->starved = false;
-		if (s->on_room)
-			s->on_room(s->on_room_ctx);
-	}
+	intake_take(&s->intake, &byte, 1, &room);
+	if (room && s->on_room)
+		s->on_room(s->on_room_ctx);
 	return byte;
 }
 
 size_t serial_input(struct serial *s, const uint8_t *data, size_t len)
 {
-	size_t taken = 0;
+	size_t taken;
 
 	pthread_mutex_lock(&s->window.lock);
-	while (taken < len && s->rx_head - s->rx_tail < SERIAL_RX_RING)
-		s->rx_data[s->rx_head++ % SERIAL_RX_RING] = data[taken++];
-	s->starved = taken < len;
+	taken = intake_put(&s->intake, data, len);
 	pthread_mutex_unlock(&s->window.lock);
 	return taken;
 }
@@ -331,6 +310,11 @@ void serial_destroy(struct serial *s)
 	free(s);
 }
 
+void serial_attach(struct serial *s, int fd)
+{
+	spool_attach(&s->spool, fd);
+}
+
 void serial_flush(struct serial *s, unsigned int timeout_ms)
 {
 	spool_flush(&s->spool, timeout_ms);
@@ -345,8 +329,8 @@ void serial_on_line(struct serial *s,
 		    void (*line)(void *ctx, const uint8_t *text, size_t len),
 		    void *ctx)
 {
-	s->on_line = line;
-	s->on_line_ctx = ctx;
+	s->liner.line = line;
+	s->liner.ctx = ctx;
 }
 
 void serial_on_room(struct serial *s, void (*room)(void *ctx), void *ctx)

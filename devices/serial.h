@@ -13,9 +13,6 @@
 #include "vmm/base/bus.h"
 #include "vmm/base/event.h"
 
-#define SERIAL_LINE_MAX 1024
-#define SERIAL_RX_RING 4096
-
 struct serial;
 
 /*
@@ -29,11 +26,14 @@ void serial_destroy(struct serial *s); /* NULL is fine; loop not running */
 
 struct bus_window *serial_window(struct serial *s);
 
+/* Prints to fd from now on: see spool_attach(). */
+void serial_attach(struct serial *s, int fd);
+
 /*
  * Before the VM runs.  Both are called on a vCPU thread under the window's
  * mutex and must neither wait nor call back into the port.
  *
- * line: the guest completed a line; without its end, cut at SERIAL_LINE_MAX.
+ * line: the guest completed a line; without its end, cut at LINER_MAX.
  * room: serial_input() had taken less than it was given; now there is room.
  */
 void serial_on_line(struct serial *s,

@@ -64,7 +64,9 @@ static void consume(struct spool *sp, size_t len)
 
 static void give_up(struct spool *sp, int rc)
 {
-	log_warn("console output is lost from here on: %s", strerror(-rc));
+	if (!sp->returns || (rc != -EPIPE && rc != -ECONNRESET))
+		log_warn("console output is lost from here on: %s",
+			 strerror(-rc));
 	pthread_mutex_lock(sp->lock);
 	sp->broken = true;
 	sp->tail = sp->head;
@@ -96,10 +98,13 @@ static int drain(struct spool *sp)
 
 static void drain_some(struct spool *sp)
 {
+	unsigned int tail = sp->tail; /* moved by this thread only */
 	const uint8_t *data;
+	int rc = drain(sp);
 
-	if (drain(sp) == -EAGAIN &&
-	    event_add(sp->loop, &sp->writable, EPOLLOUT) == 0)
+	if (sp->moved && sp->tail != tail)
+		sp->moved(sp->ctx);
+	if (rc == -EAGAIN && event_add(sp->loop, &sp->writable, EPOLLOUT) == 0)
 		return;
 	/* Other events have their turn before the rest. */
 	if (pending(sp, &data)) {
@@ -127,6 +132,24 @@ static void on_writable(struct event_source *source, uint32_t events)
 	drain_some(sp);
 }
 
+void spool_attach(struct spool *sp, int fd)
+{
+	event_remove(sp->loop, &sp->writable);
+	outlet_close(&sp->outlet);
+	outlet_adopt(&sp->outlet, fd);
+	sp->writable.fd = fd;
+	sp->returns = true;
+	pthread_mutex_lock(sp->lock);
+	sp->broken = fd < 0;
+	if (sp->broken)
+		sp->tail = sp->head;
+	else if (sp->head != sp->tail)
+		gather(sp);
+	pthread_mutex_unlock(sp->lock);
+	if (sp->moved)
+		sp->moved(sp->ctx);
+}
+
 void spool_flush(struct spool *sp, unsigned int timeout_ms)
 {
 	int64_t left = timeout_ms, end = util_now_ms() + left;
@@ -145,7 +168,7 @@ int spool_init(struct spool *sp, pthread_mutex_t *lock, struct event_loop *loop,
 {
 	int rc = 0;
 
-	*sp = (struct spool){ .lock = lock, .loop = loop };
+	*sp = (struct spool){ .lock = lock, .loop = loop, .broken = fd < 0 };
 	outlet_open(&sp->outlet, fd);
 	sp->writable = (struct event_source){ sp->outlet.fd, on_writable };
 	sp->timer = (struct event_source){

@@ -24,15 +24,27 @@ struct spool {
 	struct event_loop *loop;
 	struct event_source timer, writable;
 	struct outlet outlet;
+	bool returns; /* a reader that goes is no loss: another may come */
+	/* Something was written or given up; without the lock.  May be NULL. */
+	void (*moved)(void *ctx);
+	void *ctx;
 };
 
 /*
  * Sends to fd (not owned; broken or -1: bytes are dropped) from the thread
- * that runs loop.  The process must ignore SIGPIPE.
+ * that runs loop.  The process must ignore SIGPIPE.  Then moved and ctx can
+ * be set.
  */
 int spool_init(struct spool *sp, pthread_mutex_t *lock, struct event_loop *loop,
 	       int fd);
 void spool_destroy(struct spool *sp); /* twice is fine; loop not running */
+
+/*
+ * Sends to fd from now on: one of the process's own that does not block, or
+ * -1, which drops what is left.  On the thread that runs loop, or before it
+ * does; not with the lock held.  The fd before may be closed afterwards.
+ */
+void spool_attach(struct spool *sp, int fd);
 
 /* With the lock held. */
 unsigned int spool_room(const struct spool *sp);

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/intake.h"
+#include "devices/liner.h"
 #include "devices/serial.h"
 #include "suites.h"
 #include "support/uart.h"
@@ -139,7 +141,7 @@ static void note_room(void *ctx)
 
 START_TEST(input_waits_for_room_and_nothing_is_lost)
 {
-	static uint8_t sent[3 * SERIAL_RX_RING];
+	static uint8_t sent[3 * INTAKE_LEN];
 	size_t given, got = 0;
 
 	for (size_t i = 0; i < sizeof(sent); i++)
@@ -148,13 +150,13 @@ START_TEST(input_waits_for_room_and_nothing_is_lost)
 	nr_room = 0;
 	serial_on_room(uart_port, note_room, NULL);
 	given = serial_input(uart_port, sent, sizeof(sent));
-	ck_assert_uint_eq(given, SERIAL_RX_RING);
+	ck_assert_uint_eq(given, INTAKE_LEN);
 	while (got < sizeof(sent)) {
 		ck_assert_uint_eq(uart_in(LSR) & 1, 1);
 		ck_assert_uint_eq(uart_in(DATA), sent[got]);
 		got++;
 		if (nr_room) {
-			ck_assert_uint_le(given - got, SERIAL_RX_RING / 2);
+			ck_assert_uint_le(given - got, INTAKE_LEN / 2);
 			nr_room = 0;
 			given += serial_input(uart_port, sent + given,
 					      sizeof(sent) - given);
@@ -187,13 +189,13 @@ START_TEST(input_before_the_driver_is_ready_is_kept)
 }
 END_TEST
 
-static char lines[4][SERIAL_LINE_MAX + 1];
+static char lines[4][LINER_MAX + 1];
 static unsigned int nr_lines;
 
 static void note_line(void *ctx, const uint8_t *text, size_t len)
 {
 	(void)ctx;
-	ck_assert_uint_le(len, SERIAL_LINE_MAX);
+	ck_assert_uint_le(len, LINER_MAX);
 	ck_assert_uint_lt(nr_lines, 4);
 	memcpy(lines[nr_lines], text, len);
 	lines[nr_lines++][len] = '\0';
@@ -201,7 +203,7 @@ static void note_line(void *ctx, const uint8_t *text, size_t len)
 
 START_TEST(lines_are_reported_whole_and_cut)
 {
-	static uint8_t big[3 * SERIAL_LINE_MAX];
+	static uint8_t big[3 * LINER_MAX];
 
 	nr_lines = 0;
 	uart_start(-1);
@@ -216,7 +218,7 @@ START_TEST(lines_are_reported_whole_and_cut)
 	ck_assert_str_eq(lines[0], "one");
 	ck_assert_str_eq(lines[1], "");
 	ck_assert_str_eq(lines[2], "two");
-	ck_assert_uint_eq(strlen(lines[3]), SERIAL_LINE_MAX);
+	ck_assert_uint_eq(strlen(lines[3]), LINER_MAX);
 	uart_stop();
 }
 END_TEST

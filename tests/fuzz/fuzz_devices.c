@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/liner.h"
 #include "devices/pci.h"
 #include "devices/power.h"
 #include "devices/serial.h"
@@ -37,7 +38,7 @@ static void on_request(void *ctx, enum power_request what)
 static void on_line(void *ctx, const uint8_t *text, size_t len)
 {
 	struct machine *m = ctx;
-	uint8_t copy[SERIAL_LINE_MAX];
+	uint8_t copy[LINER_MAX];
 
 	if (len > sizeof(copy))
 		abort();
