@@ -22,6 +22,7 @@ static const char *const reboot_names[] = { "exit", "restart" };
 static const char *const decompress_names[] = { "auto", "guest" };
 static const char *const switch_names[] = { "no", "yes" };
 static const char *const net_mode_names[] = { "tap", "user" };
+static const char *const console_names[] = { "serial", "virtio" };
 static const char *const backing_names[] = { "guest_memfd", "memfd" };
 
 #define CHOICES(names)                                            \
@@ -34,6 +35,7 @@ CHOICES(decompress_names)
 CHOICES(backing_names)
 CHOICES(switch_names)
 CHOICES(net_mode_names)
+CHOICES(console_names)
 
 static int set_pattern(const struct config_setting *s, void *field)
 {
@@ -139,11 +141,21 @@ const struct config_key config_keys[] = {
 	{ "devices.rng", config_set_enum, FIELD(rng), "no",
 	  .choice = switch_names_choice,
 	  .help = "A source of random numbers from the host (virtio-rng)." },
-	{ "vsock.cid", config_set_number, FIELD(vsock_cid), .kind = "number",
-	  .min = 3, .max = 0xfffffffe,
-	  .help = "The guest's address for sockets between it and the host, "
-		  "which no other VM may have (virtio-vsock, with the host's "
-		  "vhost_vsock)." },
+	{ "console.mode", config_set_enum, FIELD(console_mode), "serial",
+	  .choice = console_names_choice,
+	  .help = "Where one types: at the serial port, or at a virtio "
+		  "console, which is hvc0 in Linux and much faster.  The "
+		  "serial port still prints what comes early; for the rest, "
+		  "and a login there, add console=hvc0 to boot.cmdline." },
+	{ "console.to", config_set_endpoint, FIELD(console_to), "stdio",
+	  .kind = "place",
+	  .help = "What that console is connected to: stdio; pty, a new "
+		  "pseudo-terminal whose name is printed; file:PATH, which "
+		  "is added to; unix:PATH, a socket for one peer at a time, "
+		  "who may leave and come back.  The serial port keeps "
+		  "standard input and output if they are not the virtio "
+		  "console's.  Nobody is waited for: what is not read is "
+		  "dropped in the end." },
 	{ "expect.line.*", set_pattern, FIELD(expect.lines), .kind = "pattern",
 	  .help = "Must come on the console, in the order of the numbers: a "
 		  "fixed string, or ~ and a POSIX extended regular "
@@ -393,6 +405,7 @@ void config_destroy(struct config *config)
 	free(config->kernel);
 	free(config->initrd);
 	free(config->cmdline);
+	free(config->console_to);
 	expect_destroy(&config->expect);
 	*config = (struct config){ 0 };
 }

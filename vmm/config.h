@@ -14,6 +14,7 @@ enum config_reboot { CONFIG_REBOOT_EXIT, CONFIG_REBOOT_RESTART };
 enum config_decompress { CONFIG_DECOMPRESS_AUTO, CONFIG_DECOMPRESS_GUEST };
 enum config_backing { CONFIG_BACKING_GUEST_MEMFD, CONFIG_BACKING_MEMFD };
 enum config_switch { CONFIG_NO, CONFIG_YES };
+enum config_console { CONFIG_CONSOLE_SERIAL, CONFIG_CONSOLE_VIRTIO };
 enum config_net_mode { CONFIG_NET_TAP, CONFIG_NET_USER };
 
 #define CONFIG_MAX_CPUS 255 /* x2APIC is what more of them would need */
@@ -46,7 +47,8 @@ struct config {
 	enum config_decompress decompress;
 	enum config_backing backing;
 	enum config_switch rng;
-	uint64_t vsock_cid;       /* 0: no vsock */
+	enum config_console console_mode;
+	char *console_to;         /* an endpoint's, or "stdio" */
 	struct config_list disks; /* struct config_disk */
 	struct config_list nets;  /* struct config_net */
 	struct expect expect;     /* what cvmm test looks for */

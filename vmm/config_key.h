@@ -46,6 +46,8 @@ int config_set_mac(const struct config_setting *s, void *field);
 /* ... char *; an empty text is an error, or NULL for a path. */
 int config_set_text(const struct config_setting *s, void *field);
 int config_set_path(const struct config_setting *s, void *field);
+/* ... char *; what endpoint_parse() takes, with the path resolved. */
+int config_set_endpoint(const struct config_setting *s, void *field);
 
 /*
  * Stores a new string in *out: text with $NAME and ${NAME} replaced from the

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/endpoint.h"
 #include "vmm/base/err.h"
 #include "vmm/base/util.h"
 #include "vmm/suggest.h"
@@ -286,22 +287,52 @@ int config_relative(char **out, const char *dir, const char *path)
 	return *out ? 0 : out_of_memory();
 }
 
-int config_set_path(const struct config_setting *s, void *field)
+/* A new string in *path; NULL for an empty text. */
+static int resolve(const struct config_setting *s, const char *text,
+		   char **path)
 {
 	auto_free char *expanded = NULL;
-	const char *text = s->text;
-	char *path = NULL;
 	int rc = 0;
 
+	*path = NULL;
 	if (s->dir && strchr(text, '$')) {
 		rc = config_expand(&expanded, text);
 		text = expanded;
 	}
 	if (!rc && *text)
-		rc = config_relative(&path, s->dir, text);
+		rc = config_relative(path, s->dir, text);
+	return rc;
+}
+
+int config_set_path(const struct config_setting *s, void *field)
+{
+	char *path;
+	int rc = resolve(s, s->text, &path);
+
 	if (rc)
 		return rc;
 	free(*(char **)field);
 	*(char **)field = path;
 	return 0;
+}
+
+int config_set_endpoint(const struct config_setting *s, void *field)
+{
+	auto_free char *path = NULL, *all = NULL;
+	const char *text;
+	int rc = endpoint_parse(s->text, &text);
+
+	if (rc < 0)
+		return rc;
+	if (!text)
+		return set_string(field, s->text);
+	rc = resolve(s, text, &path);
+	if (rc)
+		return rc;
+	if (asprintf(&all, "%.*s%s", (int)(text - s->text), s->text,
+		     path ? path : "") < 0) {
+		all = NULL;
+		return out_of_memory();
+	}
+	return set_string(field, all);
 }

@@ -16,26 +16,21 @@
 #include "devices/pci.h"
 #include "devices/power.h"
 #include "devices/rng.h"
-#include "devices/serial.h"
-#include "devices/vsock.h"
 #include "vmm/base/event.h"
 #include "vmm/base/layout_x86.h"
 #include "vmm/base/log.h"
 #include "vmm/cvm/cvm.h"
 #include "vmm/device_set.h"
 #include "vmm/kvm/vcpu.h"
+#include "vmm/machine_console.h"
 #include "vmm/machine_net.h"
 #include "vmm/status.h"
-#include "vmm/terminal.h"
-
-#define FLUSH_MS 2000 /* for console output when the VM has ended */
 
 struct machine {
 	const struct config *config;
 	struct event_loop loop;
 	struct event_source signals;
-	struct serial *serial;
-	struct terminal *terminal;
+	struct machine_console console;
 	struct power power;
 	struct pci_bus pci;
 	struct device_set devices;
@@ -59,20 +54,6 @@ static void on_power(void *ctx, enum power_request what)
 		vm_end(&m->vm, VM_POWEROFF, "guest powered off");
 	else
 		vm_end(&m->vm, VM_RESET, "guest rebooted");
-}
-
-static size_t on_input(void *ctx, const uint8_t *data, size_t len)
-{
-	struct machine *m = ctx;
-
-	return serial_input(m->serial, data, len);
-}
-
-static void on_room(void *ctx)
-{
-	struct machine *m = ctx;
-
-	terminal_room(m->terminal);
 }
 
 static void on_quit(void *ctx)
@@ -101,11 +82,10 @@ static void on_console_line(void *ctx, const uint8_t *line, size_t len)
 	static const char panic[] = "Kernel panic - not syncing";
 	struct machine *m = ctx;
 
-	if (!m->panicked && memmem(line, len, panic, sizeof(panic) - 1)) {
-		m->panicked = true;
+	if (memmem(line, len, panic, sizeof(panic) - 1) &&
+	    !atomic_exchange(&m->panicked, true))
 		log_warn("%s: the guest's console reports a kernel panic",
 			 m->config->name);
-	}
 }
 
 static int watch_signals(struct machine *m)
@@ -150,14 +130,6 @@ static int create_vm(struct machine *m, struct kvm_sys *sys,
 	return rc;
 }
 
-static int add_vsock(struct machine *m)
-{
-	const struct vsock_params p = { .cid = m->config->vsock_cid };
-
-	return p.cid ? device_set_add(&m->devices, "vsock", vsock_create, &p)
-		     : 0;
-}
-
 /* What the configuration asks for, in the order of its slots. */
 static int add_pci_devices(struct machine *m)
 {
@@ -170,20 +142,24 @@ static int add_pci_devices(struct machine *m)
 	if (!rc && c->rng)
 		rc = device_set_add(s, "rng", rng_create, NULL);
 	if (!rc)
-		rc = add_vsock(m);
+		rc = machine_console_add(&m->console, s);
 	return rc;
 }
 
 static int add_devices(struct machine *m)
 {
-	int rc = serial_create(&m->serial, &m->loop, STDOUT_FILENO);
+	int rc;
 
+	m->console.config = m->config;
+	m->console.loop = &m->loop;
+	m->console.line = on_console_line;
+	m->console.quit = on_quit;
+	m->console.ctx = m;
+	rc = machine_console_create(&m->console);
 	if (rc)
 		return rc;
-	serial_on_line(m->serial, on_console_line, m);
-	serial_on_room(m->serial, on_room, m);
 	power_init(&m->power, on_power, m);
-	rc = bus_add(&m->vm.pio, serial_window(m->serial));
+	rc = bus_add(&m->vm.pio, serial_window(m->console.serial));
 	if (!rc)
 		rc = bus_add(&m->vm.pio, &m->power.window);
 	pci_bus_init(&m->pci);
@@ -305,10 +281,7 @@ static int conclude(struct machine *m, bool *restart)
 
 static int run(struct machine *m)
 {
-	const struct terminal_user user = { .input = on_input,
-					    .quit = on_quit,
-					    .ctx = m };
-	int rc = terminal_create(&m->terminal, &m->loop, STDIN_FILENO, &user);
+	int rc = machine_console_start(&m->console);
 
 	if (!rc)
 		rc = device_set_start(&m->devices);
@@ -320,9 +293,9 @@ static int run(struct machine *m)
 		return rc;
 	vm_stop(&m->vm);
 	on_signal(&m->signals, 0); /* it may have come when the VM had ended */
-	serial_flush(m->serial, FLUSH_MS);
-	terminal_destroy(m->terminal);
-	m->terminal = NULL;
+	/* Devices first: what a console still has to say comes before us. */
+	device_set_destroy(&m->devices);
+	machine_console_stop(&m->console);
 	return 0;
 }
 
@@ -331,8 +304,7 @@ static void destroy(struct machine *m)
 	vm_stop(&m->vm);
 	device_set_destroy(&m->devices);
 	vm_destroy(&m->vm);
-	terminal_destroy(m->terminal);
-	serial_destroy(m->serial);
+	machine_console_destroy(&m->console);
 	if (m->signals.fd >= 0)
 		close(m->signals.fd);
 	event_loop_destroy(&m->loop);

@@ -124,7 +124,9 @@ const struct option run_option_table[] = {
 	{ 'c', "cpus", "N", "virtual CPUs", "vm.cpus" },
 	{ 'd', "disk", "PATH[,ro]", "add a disk", "disk.*.path" },
 	{ 'n', "network", "tap|user[,..]", "add a network", "net.*.mode" },
-	{ 0, "vsock", "CID", "sockets between host and guest", "vsock.cid" },
+	{ 0, "console", "MODE", "where one types: serial or virtio",
+	  "console.mode" },
+	{ 0, "rng", NULL, "add a source of random numbers", "devices.rng" },
 	{ 0, "name", "NAME", "name of the VM in messages", "vm.name" },
 	{ 0, "cvm", "TYPE", "technology that protects the guest", "vm.cvm" },
 	{ 0, "set", "KEY=VALUE", "set any key, as in the file", NULL },
@@ -178,7 +180,7 @@ static int apply(struct config *config, struct run_options *run,
 	if (!strcmp(name, "no-reboot"))
 		return config_set_key(config, o->key, "exit");
 	if (o->key)
-		return config_set_key(config, o->key, value);
+		return config_set_key(config, o->key, o->arg ? value : "yes");
 	if (!strcmp(name, "verbose"))
 		run->verbose++;
 	else if (!strcmp(name, "quiet"))

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -28,12 +29,13 @@ struct terminal {
 	struct event_loop *loop;
 	struct terminal_user user;
 	struct event_source input; /* .fd -1: no more input */
-	struct event_source wake;  /* eventfd: room, SIGCONT, read a file */
+	struct event_source wake;  /* eventfd: room, a signal, read a file */
 	bool tty;
 	bool file;     /* always ready, so the loop cannot watch it */
 	bool watching; /* the loop knows input */
 	bool escape;   /* Ctrl-a came, the next byte decides */
-	size_t len;    /* pending: read but not yet taken */
+	uint16_t cols, rows;
+	size_t len; /* pending: read but not yet taken */
 	uint8_t pending[READ_LEN + 1];
 };
 
@@ -76,7 +78,8 @@ static void make_raw(int fd)
 	log_set_raw(1);
 }
 
-static void on_cont(int signal)
+/* SIGCONT, SIGWINCH: the loop looks what has changed. */
+static void on_change(int signal)
 {
 	int saved_errno = errno;
 
@@ -99,7 +102,8 @@ static void handle_signals(bool on)
 	const struct {
 		int number;
 		void (*handler)(int signal);
-	} handlers[] = { { SIGCONT, on_cont },
+	} handlers[] = { { SIGCONT, on_change },
+			 { SIGWINCH, on_change },
 			 { SIGTSTP, on_tstp },
 			 { SIGTTIN, SIG_IGN },
 			 { SIGTTOU, SIG_IGN } };
@@ -193,6 +197,29 @@ static void on_input(struct event_source *source, uint32_t events)
 	read_some(container_of(source, struct terminal, input));
 }
 
+bool terminal_size(int fd, uint16_t *cols, uint16_t *rows)
+{
+	struct winsize size = { 0 };
+	bool known = ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_row;
+
+	*cols = known ? size.ws_col : 0;
+	*rows = known ? size.ws_row : 0;
+	return known;
+}
+
+static void check_size(struct terminal *t)
+{
+	uint16_t cols, rows;
+
+	if (!t->tty || !t->user.resized ||
+	    !terminal_size(t->input.fd, &cols, &rows) ||
+	    (cols == t->cols && rows == t->rows))
+		return;
+	t->cols = cols;
+	t->rows = rows;
+	t->user.resized(t->user.ctx, cols, rows);
+}
+
 static void on_wake(struct event_source *source, uint32_t events)
 {
 	struct terminal *t = container_of(source, struct terminal, wake);
@@ -201,6 +228,7 @@ static void on_wake(struct event_source *source, uint32_t events)
 
 	(void)events;
 	eventfd_read(source->fd, &count);
+	check_size(t);
 	if (t->input.fd < 0 || !hand_over(t))
 		return;
 	background = t->tty && in_background(t->input.fd);

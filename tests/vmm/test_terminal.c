@@ -22,6 +22,8 @@ static struct {
 	uint8_t data[100000];
 	size_t len, room;
 	atomic_int quit;
+	atomic_uint size; /* cols and rows, 16 bits each */
+	atomic_uint resizes;
 } guest;
 
 static struct event_loop loop;
@@ -48,6 +50,13 @@ static void quit(void *ctx)
 	pthread_mutex_unlock(&guest.lock);
 }
 
+static void resized(void *ctx, uint16_t cols, uint16_t rows)
+{
+	(void)ctx;
+	guest.size = (unsigned int)cols << 16 | rows;
+	guest.resizes++;
+}
+
 static void *run_loop(void *arg)
 {
 	event_loop_run(arg);
@@ -56,7 +65,9 @@ static void *run_loop(void *arg)
 
 static void start(int fd, size_t room)
 {
-	const struct terminal_user user = { take, quit, NULL };
+	const struct terminal_user user = { .input = take,
+					    .quit = quit,
+					    .resized = resized };
 
 	memset(&guest, 0, sizeof(guest));
 	guest.room = room;
@@ -268,6 +279,45 @@ START_TEST(terminal_is_raw_while_running_and_restored_once)
 }
 END_TEST
 
+static unsigned int await_size(unsigned int cols, unsigned int rows)
+{
+	unsigned int want = cols << 16 | rows;
+
+	for (int i = 0; i < 3000 && guest.size != want; i++)
+		usleep(1000);
+	return guest.size == want;
+}
+
+START_TEST(size_is_told_at_first_and_when_it_changes)
+{
+	struct winsize size = { .ws_col = 132, .ws_row = 43 };
+	uint16_t cols, rows;
+	int master, slave;
+
+	open_pty(&master, &slave);
+	ck_assert(!terminal_size(slave, &cols, &rows)); /* not yet known */
+	ck_assert_int_eq(ioctl(master, TIOCSWINSZ, &size), 0);
+	ck_assert(terminal_size(slave, &cols, &rows));
+	ck_assert_uint_eq(cols, 132);
+	ck_assert_uint_eq(rows, 43);
+	start(slave, 100);
+	ck_assert(await_size(132, 43));
+	/* No controlling terminal of ours, so the signal is on us. */
+	size.ws_row = 24;
+	ck_assert_int_eq(ioctl(master, TIOCSWINSZ, &size), 0);
+	ck_assert_int_eq(kill(getpid(), SIGWINCH), 0);
+	ck_assert(await_size(132, 24));
+	ck_assert_int_eq(kill(getpid(), SIGWINCH), 0);
+	usleep(10000);
+	ck_assert_uint_eq(guest.resizes, 2); /* nothing new was no news */
+	stop();
+	close(master);
+	close(slave);
+	ck_assert(!terminal_size(master, &cols, &rows));
+	ck_assert_uint_eq(cols, 0);
+}
+END_TEST
+
 START_TEST(hangup_ends_input_only)
 {
 	int master, slave;
@@ -371,6 +421,7 @@ Suite *terminal_suite(void)
 			    0, ARRAY_SIZE(sources));
 	tcase_add_loop_test(tc, does_without_input, 0, ARRAY_SIZE(empties));
 	tcase_add_test(tc, terminal_is_raw_while_running_and_restored_once);
+	tcase_add_test(tc, size_is_told_at_first_and_when_it_changes);
 	tcase_add_test(tc, hangup_ends_input_only);
 	tcase_add_test(tc, background_job_leaves_the_terminal_alone_until_fg);
 	suite_add_tcase(s, tc);
