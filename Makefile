@@ -3,6 +3,10 @@
 
 B       ?= build
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1)
+# Of the source, not of the build, so that builds can be reproduced: what a
+# packager says, or the commit's, or that of the files of a release.
+EPOCH   := $(shell echo $${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Makefile)})
+DATE    := $(shell LC_ALL=C date -u -d @$(EPOCH) '+%B %-d, %Y')
 WERROR  ?= -Werror
 WARN    := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes \
            -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef
@@ -50,7 +54,12 @@ $(B)/%.o: %.S | need-build
 	@echo "  AS      $<"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(B)/vmm/cmd_version.o $(B)/vmm/cmd_probe.o: CPPFLAGS += -DCVMM_VERSION='"$(VERSION)"'
+# Changes only when what is in it does.
+$(B)/version.h: need-build
+	@mkdir -p $(@D)
+	$(Q)printf '#define CVMM_%s "%s"\n' VERSION '$(VERSION)' DATE '$(DATE)' > $@.new
+	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(call obj,vmm/cmd_version.c vmm/cmd_probe.c vmm/help_man.c): $(B)/version.h
 
 # What is linked into the binary as bytes: the DSDT and the embedded guest.
 $(B)/firmware/blobs.o: $(B)/boot/dsdt.aml $(B)/firmware/guest.bin
@@ -136,7 +145,7 @@ lint: need-build                        ## include directions, headers, sizes, s
 	  $(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS) -fsyntax-only -x c - || exit 1; done
 	$(Q)tests/lint
 
-tidy: compile_commands.json             ## clang-tidy, warnings are errors
+tidy: compile_commands.json $(B)/version.h ## clang-tidy, warnings are errors
 	$(Q)printf '%s\n' $(prog) $(core) | xargs -P2 -n4 clang-tidy -p . --quiet
 
 format:                                 ## clang-format what git tracks

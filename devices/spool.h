@@ -8,8 +8,8 @@
 
 #include <pthread.h>
 
-#include "devices/outlet.h"
 #include "vmm/base/event.h"
+#include "vmm/base/outlet.h"
 
 #define SPOOL_LEN 65536
 

@@ -16,6 +16,7 @@ static Suite *(*const suites[])(void) = {
 	spool_suite,
 	pci_suite,
 	virtqueue_suite,
+	virtqueue_rules_suite,
 	virtio_suite,
 	rng_suite,
 	console_suite,
@@ -42,6 +43,7 @@ static Suite *(*const suites[])(void) = {
 	expect_suite,
 	testrun_suite,
 	machine_suite,
+	restart_suite,
 };
 /* clang-format on */
 

@@ -2,15 +2,12 @@
 /* cvmm probe: what this host can run; status 1 if that is nothing. */
 #include <errno.h>
 
+#include "version.h"
 #include "vmm/base/err.h"
 #include "vmm/commands.h"
 #include "vmm/options.h"
 #include "vmm/probe.h"
 #include "vmm/status.h"
-
-#ifndef CVMM_VERSION /* from git, by way of the Makefile */
-#define CVMM_VERSION "unknown"
-#endif
 
 const struct option probe_option_table[] = {
 	{ .name = "json", .help = "print JSON, for programs" },

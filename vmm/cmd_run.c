@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cvmm run: one VM, again for as long as it reboots and is to. */
+#include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 
 #include "vmm/base/log.h"
 #include "vmm/commands.h"
@@ -9,11 +9,23 @@
 #include "vmm/kvm/trace.h"
 #include "vmm/machine.h"
 #include "vmm/options.h"
+#include "vmm/restart.h"
 
 static void print_call(void *ctx, const char *line)
 {
 	(void)ctx;
-	fprintf(stderr, "kvm: %s\n", line);
+	log_line("kvm: %s", line);
+}
+
+static bool may_restart(const struct config *c, struct restart_limit *limit)
+{
+	if (restart_allowed(limit, util_now_ms()))
+		return true;
+	log_err("%s: not restarted again: %" PRIu64 " restarts within %g s are "
+		"the limit (vm.restart_burst, vm.restart_interval)",
+		c->name, c->restart_burst,
+		(double)c->restart_interval_ms / 1000);
+	return false;
 }
 
 int cmd_run(int argc, char **argv)
@@ -22,6 +34,7 @@ int cmd_run(int argc, char **argv)
 	struct config config;
 	struct kvm_trace trace;
 	struct kvm_sys *sys = &kvm_linux;
+	struct restart_limit limit = { 0 };
 	bool restart;
 	int rc = run_options_parse(argc, argv, &config, &options);
 
@@ -35,9 +48,11 @@ int cmd_run(int argc, char **argv)
 		kvm_trace_init(&trace, sys, print_call, NULL);
 		sys = &trace.sys;
 	}
+	limit.burst = config.restart_burst;
+	limit.interval_ms = config.restart_interval_ms;
 	do {
 		rc = machine_run(&config, sys, &restart);
-	} while (rc >= 0 && restart);
+	} while (rc >= 0 && restart && may_restart(&config, &limit));
 	config_destroy(&config);
 	return rc;
 }

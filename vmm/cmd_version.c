@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cvmm version: CVMM_VERSION comes from git, by way of the Makefile. */
+/* cvmm version. */
 #include <errno.h>
 #include <stdio.h>
 
+#include "version.h" /* from git, by way of the Makefile */
 #include "vmm/base/err.h"
 #include "vmm/commands.h"
-
-#ifndef CVMM_VERSION
-#define CVMM_VERSION "unknown"
-#endif
 
 int cmd_version(int argc, char **argv)
 {

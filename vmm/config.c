@@ -82,6 +82,14 @@ const struct config_key config_keys[] = {
 	  .choice = reboot_names_choice,
 	  .help = "What a reboot of the guest does: end cvmm with status 3, or "
 		  "start the guest again." },
+	{ "vm.restart_burst", config_set_number, FIELD(restart_burst), "5",
+	  "number", .min = 1, .max = 1000000,
+	  .help = "How often a guest that reboots is started again within "
+		  "vm.restart_interval.  The next time cvmm ends after all, "
+		  "so that a guest that cannot start does not try for ever." },
+	{ "vm.restart_interval", config_set_duration,
+	  FIELD(restart_interval_ms), "10s", "time", .max = 24 * 60 * 60000,
+	  .help = "The time for vm.restart_burst; 0s: no limit." },
 	{ "boot.kernel", config_set_path, FIELD(kernel), .kind = "path",
 	  .help = "Linux kernel, bzImage or ELF vmlinux.  Without it, a small "
 		  "guest that is part of cvmm checks the machine." },

@@ -41,6 +41,7 @@ struct config {
 	uint64_t memory; /* bytes, a multiple of 4 KiB */
 	char *cvm;       /* a name that cvm_find() knows */
 	enum config_reboot on_reboot;
+	uint64_t restart_burst, restart_interval_ms; /* restart.h */
 	char *kernel; /* NULL: the embedded guest */
 	char *initrd; /* NULL: none */
 	char *cmdline;

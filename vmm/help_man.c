@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "version.h"
 #include "vmm/commands.h"
 #include "vmm/config_key.h"
 #include "vmm/options.h"
@@ -120,7 +121,7 @@ static void write_statuses(FILE *out)
 static const char head[] =
 	".\\\" SPDX-License-Identifier: Apache-2.0\n"
 	".\\\" Written by 'cvmm help --man' from cvmm's own tables.\n"
-	".Dd November 20, 2026\n"
+	".Dd " CVMM_DATE "\n"
 	".Dt CVMM 1\n"
 	".Os\n"
 	".Sh NAME\n"

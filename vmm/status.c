@@ -9,7 +9,8 @@ const struct status_row status_table[] = {
 		     "all of its checks passed)" },
 	{ STATUS_ERROR, "bad input, or the host failed before the guest ran" },
 	{ STATUS_CHECKS_FAILED, "the guest's own checks failed" },
-	{ STATUS_REBOOT, "the guest rebooted" },
+	{ STATUS_REBOOT, "the guest rebooted (too often, if on_reboot = "
+			 "restart)" },
 	{ STATUS_PANIC, "the guest's kernel panicked" },
 	{ STATUS_TRIPLE_FAULT, "the guest ended in a triple fault" },
 	{ STATUS_VM_FAILED, "the VM failed while it ran (KVM or host error)" },

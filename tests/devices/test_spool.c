@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of devices/spool.c and outlet.c, by way of the serial port. */
+/* Tests of devices/spool.c and vmm/base/outlet.c, by way of the serial port. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -134,8 +134,6 @@ START_TEST(offers_what_is_its_own_and_the_transport_s)
 				  1 << VIRTIO_RING_F_EVENT_IDX);
 	set(COMMON(device_feature_select), 2, 4);
 	ck_assert_uint_eq(get(COMMON(device_feature), 4), 0);
-	set(COMMON(guest_feature_select), 0xffffffff, 4);
-	ck_assert_uint_eq(get(COMMON(guest_feature), 4), 0);
 }
 END_TEST
 
@@ -300,8 +298,6 @@ START_TEST(queue_reset_is_for_those_who_asked_for_it)
 	set(COMMON(queue_select), 1, 2);
 	set(COMMON_QUEUE_RESET, 1, 2);
 	ck_assert_uint_eq(get(COMMON_QUEUE_RESET, 2), 0);
-	set(COMMON(queue_select), QUEUES, 2);
-	set(COMMON_QUEUE_RESET, 1, 2); /* one that is not there */
 	serves_all();
 }
 END_TEST

@@ -6,8 +6,8 @@
 
 #define TOY_QUEUES 3
 #define TOY_MAX_SIZE 16
-#define TOY_CONFIG "config" /* its configuration; 4 bits of 'o' are writable \
-			     */
+/* Its configuration; of the second byte 4 bits are writable. */
+#define TOY_CONFIG "config"
 
 /*
  * A device that fills what it gets with the number of the queue.  Told to

@@ -123,6 +123,8 @@ START_TEST(has_the_defaults_of_the_table)
 	ck_assert_uint_eq(config.memory, 512 * MIB);
 	ck_assert_str_eq(config.cvm, "none");
 	ck_assert_int_eq(config.on_reboot, CONFIG_REBOOT_EXIT);
+	ck_assert_uint_eq(config.restart_burst, 5);
+	ck_assert_uint_eq(config.restart_interval_ms, 10000);
 	ck_assert_ptr_null(config.kernel);
 	ck_assert_ptr_null(config.initrd);
 	ck_assert_str_eq(config.cmdline, "console=ttyS0,115200 panic=-1");
@@ -138,7 +140,8 @@ END_TEST
 START_TEST(reads_every_key)
 {
 	load_text("[vm]\nname = box\ncpus = 8\nmemory = 5G\ncvm = emulated\n"
-		  "on_reboot = restart\n"
+		  "on_reboot = restart\nrestart_burst = 2\n"
+		  "restart_interval = 0s\n"
 		  "[boot]\nkernel = /k\ninitrd = sub/i\ncmdline = quiet\n"
 		  "decompress = guest\n[memory]\nbacking = memfd\n"
 		  "[expect]\nline.1 = x\ntype.1 = y\nnever.1 = z\n"
@@ -149,6 +152,8 @@ START_TEST(reads_every_key)
 	ck_assert_uint_eq(config.memory, 5 * GIB);
 	ck_assert_str_eq(config.cvm, "emulated");
 	ck_assert_int_eq(config.on_reboot, CONFIG_REBOOT_RESTART);
+	ck_assert_uint_eq(config.restart_burst, 2);
+	ck_assert_uint_eq(config.restart_interval_ms, 0);
 	ck_assert_str_eq(config.kernel, "/k");
 	ck_assert_str_eq(config.initrd, temp_path(&temp, "sub/i"));
 	ck_assert_str_eq(config.cmdline, "quiet");

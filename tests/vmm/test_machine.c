@@ -162,6 +162,7 @@ Suite *machine_suite(void)
 	Suite *s = suite_create("machine");
 	TCase *tc = tcase_create("machine");
 
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, a_reset_restarts_if_so_configured);
 	tcase_add_test(tc, a_signal_is_not_lost_when_the_guest_resets);

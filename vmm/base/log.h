@@ -3,7 +3,8 @@
  * Messages to the person who runs the VM: one line each on stderr, prefixed
  * "cvmm: ".  The guest's console is stdout and nothing else goes there.
  * Never log guest memory, keys or secrets.  A line that stderr does not take
- * within a second is dropped, and then each that it does not take at once.
+ * within a second is dropped, and then each that it does not take at once;
+ * how many is said when it takes lines again.
  */
 #pragma once
 
@@ -28,6 +29,9 @@ void log_at(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 #define log_warn(...) log_at(LOG_WARN, __VA_ARGS__)
 #define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
+
+/* A line that is no message: without the prefix, at any level. */
+void log_line(const char *fmt, ...) PRINTF(1, 2);
 
 /*
  * For whatever a guest can cause: the first few are printed as warnings, then

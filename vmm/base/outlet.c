@@ -4,7 +4,7 @@
  * through /proc, which gives a file description of our own to make
  * non-blocking.  Where that is refused, poll() tells that a little fits.
  */
-#include "devices/outlet.h"
+#include "vmm/base/outlet.h"
 
 #include <errno.h>
 #include <fcntl.h>
