@@ -136,6 +136,11 @@ $(B)/tests/bench/%: tests/bench/%.c | need-build
 	@echo "  CCLD    $@"
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -static -o $@ $<
 
+$(B)/tests/lab/%: tests/lab/%.c | need-build
+	@mkdir -p $(@D)
+	@echo "  CCLD    $@"
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -static -o $@ $<
+
 demo: all                               ## boot a Debian kernel and show it working
 	$(Q)tests/setup lab
 	$(Q)tests/demo $(B)

@@ -54,6 +54,7 @@ static void start_queue(struct virtio *d, unsigned int i,
 	bool event_idx = virtio_has(d, VIRTIO_RING_F_EVENT_IDX);
 	int rc = virtq_start(&q->ring, d->mem, layout, event_idx);
 
+	q->signal_fd = virtio_signal_fd(d, i);
 	if (!rc && d->ops->start_queue)
 		rc = d->ops->start_queue(d, i);
 	if (rc) {
@@ -140,6 +141,23 @@ static void settle_queue(struct virtio *d, unsigned int i, bool up, bool reset)
 		start_queue(d, i, &layout);
 }
 
+/*
+ * Has the device's back end signal what the driver has chosen meanwhile.  The
+ * driver is told once more: the last signal may have gone the old way.
+ */
+static void settle_signal(struct virtio *d, unsigned int i)
+{
+	struct virtio_queue *q = &d->queues[i];
+	int fd = virtio_signal_fd(d, i);
+
+	if (!d->ops->signal_changed || !q->running || q->stopping ||
+	    q->signal_fd == fd)
+		return;
+	q->signal_fd = fd;
+	d->ops->signal_changed(d, i);
+	signal_index(d, i);
+}
+
 static void on_wake(struct event_source *s, uint32_t events)
 {
 	struct virtio *d = container_of(s, struct virtio, woken);
@@ -158,6 +176,7 @@ static void on_wake(struct event_source *s, uint32_t events)
 		d->ops->config_written(d);
 	for (unsigned int i = 0; i < d->nr_queues; i++) {
 		settle_queue(d, i, up, reset);
+		settle_signal(d, i);
 		busy |= d->queues[i].running;
 	}
 	if (reset && !busy)
@@ -223,6 +242,13 @@ void virtio_break(struct virtio *d)
 		  "device waits for a reset",
 		  d->name);
 	signal_index(d, VIRTIO_CONFIG_VECTOR);
+}
+
+void virtio_lost(struct virtio *d, const char *why)
+{
+	log_err("%s: %s; the device waits for a reset", d->name, why);
+	if (!atomic_exchange(&d->broken, true))
+		signal_index(d, VIRTIO_CONFIG_VECTOR);
 }
 
 void virtio_set_config(struct virtio *d, unsigned int off, const void *data,
@@ -378,6 +404,13 @@ void virtio_reset_queue(struct virtio *d, unsigned int i)
 void virtio_kick(struct virtio *d, unsigned int i)
 {
 	eventfd_write(d->queues[i].kick_fd, 1);
+}
+
+void virtio_set_signal(struct virtio *d, unsigned int i, int fd)
+{
+	atomic_store(&d->signal_fd[i], fd);
+	if (d->ops->signal_changed)
+		wake(d);
 }
 
 /* --- the life of a device --- */

@@ -43,6 +43,11 @@ struct virtio_ops {
 	 */
 	void (*kick)(struct virtio *d, unsigned int q);
 	/*
+	 * virtio_signal_fd() of a running queue has changed.  For who gave
+	 * that away to a back end; absent otherwise.
+	 */
+	void (*signal_changed)(struct virtio *d, unsigned int q);
+	/*
 	 * Stop using a queue and, when no request of it is under way any
 	 * more, now or later, call virtio_queue_stopped().  Absent: at once.
 	 */
@@ -82,7 +87,8 @@ struct virtio_queue {
 	unsigned int taken; /* since the last kick */
 	struct virtio *dev;
 	struct event_source kicked;
-	int kick_fd; /* eventfd: the driver has something */
+	int kick_fd;   /* eventfd: the driver has something */
+	int signal_fd; /* that the device knows of */
 };
 
 struct virtio {
@@ -148,6 +154,8 @@ int virtio_signal_fd(const struct virtio *d, unsigned int q);
 void virtio_queue_stopped(struct virtio *d, unsigned int q);
 /* The driver broke the rules: nothing more until it resets.  Any thread. */
 void virtio_break(struct virtio *d);
+/* The same for what is not the driver's doing: why, in words.  Any thread. */
+void virtio_lost(struct virtio *d, const char *why);
 /* Changes configuration space and tells the driver.  Any thread. */
 void virtio_set_config(struct virtio *d, unsigned int off, const void *data,
 		       unsigned int len);
@@ -171,3 +179,5 @@ void virtio_set_layout(struct virtio *d, unsigned int q,
 void virtio_enable_queue(struct virtio *d, unsigned int q);
 void virtio_reset_queue(struct virtio *d, unsigned int q);
 void virtio_kick(struct virtio *d, unsigned int q);
+/* The eventfd that interrupts for queue q from now on, or -1: none. */
+void virtio_set_signal(struct virtio *d, unsigned int q, int fd);

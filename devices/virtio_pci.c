@@ -60,8 +60,10 @@ static void set_vector(struct virtio_pci *p, unsigned int i, uint16_t vector)
 	if (vector >= p->msix.nr_vectors)
 		vector = VIRTIO_NO_VECTOR;
 	p->vectors[i] = vector;
-	p->dev->signal_fd[i] =
-		vector == VIRTIO_NO_VECTOR ? -1 : p->msix.vectors[vector].fd;
+	virtio_set_signal(p->dev, i,
+			  vector == VIRTIO_NO_VECTOR
+				  ? -1
+				  : p->msix.vectors[vector].fd);
 }
 
 /* --- 4.1.4.3: the common configuration --- */

@@ -19,6 +19,7 @@ static Suite *(*const suites[])(void) = {
 	virtqueue_rules_suite,
 	virtio_suite,
 	rng_suite,
+	vsock_suite,
 	console_suite,
 	endpoint_suite,
 	terminal_suite,

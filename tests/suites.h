@@ -15,6 +15,7 @@ Suite *virtqueue_suite(void);
 Suite *virtqueue_rules_suite(void);
 Suite *virtio_suite(void);
 Suite *rng_suite(void);
+Suite *vsock_suite(void);
 Suite *console_suite(void);
 Suite *endpoint_suite(void);
 Suite *terminal_suite(void);

@@ -149,6 +149,11 @@ const struct config_key config_keys[] = {
 	{ "devices.rng", config_set_enum, FIELD(rng), "no",
 	  .choice = switch_names_choice,
 	  .help = "A source of random numbers from the host (virtio-rng)." },
+	{ "vsock.cid", config_set_number, FIELD(vsock_cid), .kind = "number",
+	  .min = 3, .max = 0xfffffffe,
+	  .help = "The guest's address for sockets between it and the host, "
+		  "which no other VM may have (virtio-vsock, with the host's "
+		  "vhost_vsock)." },
 	{ "console.mode", config_set_enum, FIELD(console_mode), "serial",
 	  .choice = console_names_choice,
 	  .help = "Where one types: at the serial port, or at a virtio "

@@ -48,6 +48,7 @@ struct config {
 	enum config_decompress decompress;
 	enum config_backing backing;
 	enum config_switch rng;
+	uint64_t vsock_cid; /* 0: no vsock */
 	enum config_console console_mode;
 	char *console_to;         /* an endpoint's, or "stdio" */
 	struct config_list disks; /* struct config_disk */

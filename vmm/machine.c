@@ -16,6 +16,7 @@
 #include "devices/pci.h"
 #include "devices/power.h"
 #include "devices/rng.h"
+#include "devices/vsock.h"
 #include "vmm/base/event.h"
 #include "vmm/base/layout_x86.h"
 #include "vmm/base/log.h"
@@ -130,6 +131,14 @@ static int create_vm(struct machine *m, struct kvm_sys *sys,
 	return rc;
 }
 
+static int add_vsock(struct machine *m)
+{
+	const struct vsock_params p = { .cid = m->config->vsock_cid };
+
+	return p.cid ? device_set_add(&m->devices, "vsock", vsock_create, &p)
+		     : 0;
+}
+
 /* What the configuration asks for, in the order of its slots. */
 static int add_pci_devices(struct machine *m)
 {
@@ -141,6 +150,8 @@ static int add_pci_devices(struct machine *m)
 	rc = machine_add_nets(s, c);
 	if (!rc && c->rng)
 		rc = device_set_add(s, "rng", rng_create, NULL);
+	if (!rc)
+		rc = add_vsock(m);
 	if (!rc)
 		rc = machine_console_add(&m->console, s);
 	return rc;

@@ -124,6 +124,7 @@ const struct option run_option_table[] = {
 	{ 'c', "cpus", "N", "virtual CPUs", "vm.cpus" },
 	{ 'd', "disk", "PATH[,ro]", "add a disk", "disk.*.path" },
 	{ 'n', "network", "tap|user[,..]", "add a network", "net.*.mode" },
+	{ 0, "vsock", "CID", "sockets between host and guest", "vsock.cid" },
 	{ 0, "console", "MODE", "where one types: serial or virtio",
 	  "console.mode" },
 	{ 0, "rng", NULL, "add a source of random numbers", "devices.rng" },
