@@ -22,6 +22,7 @@ static Suite *(*const suites[])(void) = {
 	vsock_suite,
 	console_suite,
 	endpoint_suite,
+	blk_suite,
 	terminal_suite,
 	event_suite,
 	fake_vm_suite,

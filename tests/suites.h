@@ -18,6 +18,7 @@ Suite *rng_suite(void);
 Suite *vsock_suite(void);
 Suite *console_suite(void);
 Suite *endpoint_suite(void);
+Suite *blk_suite(void);
 Suite *terminal_suite(void);
 Suite *event_suite(void);
 Suite *fake_vm_suite(void);

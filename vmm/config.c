@@ -113,7 +113,23 @@ const struct config_key config_keys[] = {
 	  .help = "A raw disk image or block device, as a virtio disk." },
 	{ "disk.*.ro", config_set_enum, ITEM(disks, struct config_disk, ro),
 	  .value = "no", .choice = switch_names_choice,
-	  .help = "Whether the guest can only read the disk." },
+	  .help = "Whether the guest can only read the disk.  Only then can "
+		  "others read it, too." },
+	{ "disk.*.direct", config_set_enum,
+	  ITEM(disks, struct config_disk, direct), .value = "no",
+	  .choice = switch_names_choice,
+	  .help = "Whether data goes past the host's page cache (O_DIRECT)." },
+	{ "disk.*.queues", config_set_number,
+	  ITEM(disks, struct config_disk, queues), .value = "1",
+	  .kind = "number", .min = 1, .max = 16,
+	  .help = "Request queues: as many as the guest has CPUs that use the "
+		  "disk at the same time." },
+	{ "disk.*.serial", config_set_text,
+	  ITEM(disks, struct config_disk, serial), .kind = "text", .min = 1,
+	  .max = 20,
+	  .help = "Serial number, up to 20 characters, by which the guest "
+		  "finds the disk: /dev/disk/by-id/virtio-SERIAL in Linux.  "
+		  "Without it, the NAME in [disk.NAME]." },
 	{ "net.*.mode", config_set_enum, ITEM(nets, struct config_net, mode),
 	  .value = "tap", .choice = net_mode_names_choice,
 	  .help = "A virtio network: tap is an interface of the host, to be "
@@ -381,11 +397,30 @@ int config_load_expect(struct config *config, const char *path)
 	return load(config, path, "expect.");
 }
 
+static int check_disks(const struct config_list *disks)
+{
+	for (unsigned int i = 0; i < disks->count; i++) {
+		const struct config_disk *d = disks->items[i];
+
+		if (!d->path)
+			return err_set(-EINVAL,
+				       "disk.%s.path is not set: add path to "
+				       "[disk.%s]",
+				       d->name, d->name);
+	}
+	return 0;
+}
+
 int config_check(const struct config *config)
 {
+	int rc;
+
 	if (config->initrd && !config->kernel)
 		return err_set(-EINVAL, "boot.initrd is set but boot.kernel is "
 					"not: add --kernel, or the key");
+	rc = check_disks(&config->disks);
+	if (rc)
+		return rc;
 	return expect_check(&config->expect);
 }
 

@@ -22,7 +22,9 @@ enum config_net_mode { CONFIG_NET_TAP, CONFIG_NET_USER };
 struct config_disk { /* section [disk.NAME] */
 	char name[CONFIG_ITEM_NAME];
 	char *path;
-	enum config_switch ro;
+	enum config_switch ro, direct;
+	uint64_t queues;
+	char *serial; /* NULL: the name */
 };
 
 struct config_net { /* section [net.NAME] */

@@ -188,6 +188,10 @@ int config_set_text(const struct config_setting *s, void *field)
 {
 	if (!*s->text && s->key->min)
 		return err_set(-EINVAL, "must not be empty");
+	if (s->key->max && strlen(s->text) > s->key->max)
+		return err_set(-EINVAL,
+			       SHOWN " is longer than %" PRIu64 " characters",
+			       s->text, s->key->max);
 	return set_string(field, s->text);
 }
 

@@ -24,6 +24,7 @@
 #include "vmm/device_set.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/machine_console.h"
+#include "vmm/machine_disk.h"
 #include "vmm/machine_net.h"
 #include "vmm/status.h"
 
@@ -147,7 +148,9 @@ static int add_pci_devices(struct machine *m)
 	int rc = 0;
 
 	device_set_init(s, &m->pci, &m->vm.kvm, &m->vm.memory.guest);
-	rc = machine_add_nets(s, c);
+	rc = machine_add_disks(s, c);
+	if (!rc)
+		rc = machine_add_nets(s, c);
 	if (!rc && c->rng)
 		rc = device_set_add(s, "rng", rng_create, NULL);
 	if (!rc)
