@@ -18,6 +18,8 @@ static Suite *(*const suites[])(void) = {
 	virtqueue_suite,
 	virtqueue_rules_suite,
 	virtio_suite,
+	virtio_pci_suite,
+	msix_suite,
 	rng_suite,
 	vsock_suite,
 	console_suite,

@@ -14,6 +14,8 @@ Suite *pci_suite(void);
 Suite *virtqueue_suite(void);
 Suite *virtqueue_rules_suite(void);
 Suite *virtio_suite(void);
+Suite *virtio_pci_suite(void);
+Suite *msix_suite(void);
 Suite *rng_suite(void);
 Suite *vsock_suite(void);
 Suite *console_suite(void);

@@ -145,6 +145,162 @@ START_TEST(takes_31_devices_beside_the_bridge)
 }
 END_TEST
 
+/* ---- BARs ---- */
+
+#define BAR_LEN 0x1000
+#define NR 31
+
+static struct pci_device many[NR];
+static uint8_t configs[NR][PCI_CONFIG_LEN], bar_writable[PCI_CONFIG_LEN];
+static uint64_t moved_to[NR];
+static unsigned int accesses[NR];
+static uint64_t last_off;
+
+static unsigned int index_of(const struct pci_device *d)
+{
+	return (unsigned int)(d - many);
+}
+
+static void bar_read(struct pci_device *d, uint64_t off, void *data,
+		     unsigned int len)
+{
+	memset(data, (int)index_of(d) + 1, len);
+	accesses[index_of(d)]++;
+	last_off = off;
+}
+
+static void bar_write(struct pci_device *d, uint64_t off, const void *data,
+		      unsigned int len)
+{
+	(void)data;
+	(void)len;
+	accesses[index_of(d)]++;
+	last_off = off;
+}
+
+static void bar_moved(struct pci_device *d, uint64_t base)
+{
+	moved_to[index_of(d)] = base;
+}
+
+static void setup_many(void)
+{
+	bus = (struct bus){ 0 };
+	pci_bus_init(&pci);
+	ck_assert_int_eq(bus_add(&bus, &pci.window), 0);
+	ck_assert_int_eq(bus_add(&bus, &pci.bars[0]), 0);
+	ck_assert_int_eq(bus_add(&bus, &pci.bars[1]), 0);
+	bar_writable[4] = 2;
+	memset(bar_writable + 0x11, 0xf0, 1);
+	memset(bar_writable + 0x12, 0xff, 6);
+	for (unsigned int i = 0; i < NR; i++) {
+		many[i] = (struct pci_device){ .name = "test",
+					       .len = PCI_CONFIG_LEN,
+					       .config = configs[i],
+					       .writable = bar_writable,
+					       .bar_len = BAR_LEN,
+					       .bar_read = bar_read,
+					       .bar_write = bar_write,
+					       .bar_moved = bar_moved };
+		moved_to[i] = PCI_NOWHERE;
+		accesses[i] = 0;
+		ck_assert_int_eq(pci_add(&pci, &many[i]), (int)i + 1);
+	}
+}
+
+static uint8_t peek(uint64_t addr, unsigned int len)
+{
+	uint8_t data[8];
+
+	bus_read(&bus, addr, data, len);
+	for (unsigned int i = 1; i < len; i++)
+		ck_assert_uint_eq(data[i], data[0]);
+	return data[0];
+}
+
+static void place(unsigned int slot, uint64_t addr)
+{
+	out(slot, 0x10, (uint32_t)addr, 4);
+	out(slot, 0x14, addr >> 32, 4);
+}
+
+START_TEST(gives_every_bar_a_place_of_its_own)
+{
+	uint64_t bases[NR];
+
+	setup_many();
+	for (unsigned int i = 0; i < NR; i++) {
+		bases[i] = in(i + 1, 0, 0x10, 4) & ~0xfULL;
+		ck_assert_uint_eq(in(i + 1, 0, 0x14, 4), 0);
+		ck_assert_uint_ge(bases[i], X86_PCI_MMIO32);
+		ck_assert_uint_eq(peek(bases[i], 4), 0xff); /* memory is off */
+		for (unsigned int k = 0; k < i; k++)
+			ck_assert(bases[k] + BAR_LEN <= bases[i] ||
+				  bases[i] + BAR_LEN <= bases[k]);
+	}
+	for (unsigned int i = 0; i < NR; i++) {
+		out(i + 1, 4, 2, 2);
+		ck_assert_uint_eq(moved_to[i], bases[i]);
+	}
+	for (unsigned int i = 0; i < NR; i++) {
+		ck_assert_uint_eq(peek(bases[i] + BAR_LEN - 8, 8), i + 1);
+		ck_assert_uint_eq(last_off, BAR_LEN - 8);
+		ck_assert_uint_eq(peek(bases[i] + BAR_LEN, 4), 0xff);
+		ck_assert_uint_eq(peek(bases[i] + BAR_LEN - 2, 4), 0xff);
+		ck_assert_uint_eq(accesses[i], 1);
+	}
+}
+END_TEST
+
+START_TEST(lowest_slot_answers_where_bars_overlap)
+{
+	uint64_t base = X86_PCI_MMIO64 + 0x10000;
+
+	setup_many();
+	for (unsigned int i = 0; i < NR; i++) {
+		place(i + 1, base);
+		out(i + 1, 4, 2, 2);
+	}
+	ck_assert_uint_eq(peek(base, 1), 1);
+	for (unsigned int i = 0; i < NR; i++) {
+		ck_assert_uint_eq(peek(base + 16, 8), i + 1);
+		out(i + 1, 4, 0, 2);
+		ck_assert_uint_eq(moved_to[i], PCI_NOWHERE);
+	}
+	ck_assert_uint_eq(peek(base, 1), 0xff);
+}
+END_TEST
+
+static const uint64_t nowhere[] = {
+	0,
+	0x100000,
+	X86_PCI_MMIO32 - BAR_LEN,
+	X86_ECAM,
+	0xfffff000,
+	X86_PCI_MMIO64 - BAR_LEN,
+	X86_PCI_MMIO64 + X86_PCI_MMIO64_LEN,
+	0xfffffffffffff000,
+};
+
+START_TEST(bars_outside_of_the_windows_are_nowhere)
+{
+	uint64_t addr = nowhere[_i];
+	uint8_t data[8] = { 0 };
+
+	setup_many();
+	out(1, 4, 2, 2);
+	place(1, addr);
+	ck_assert_uint_eq(moved_to[0], PCI_NOWHERE);
+	ck_assert_uint_eq(in(1, 0, 0x10, 4), (uint32_t)addr | 4);
+	bus_read(&bus, addr, data, 8);
+	bus_write(&bus, addr, data, 8);
+	ck_assert_uint_eq(accesses[0], 0);
+	place(1, X86_PCI_MMIO32);
+	ck_assert_uint_eq(moved_to[0], X86_PCI_MMIO32);
+	ck_assert_uint_eq(peek(X86_PCI_MMIO32, 2), 1);
+}
+END_TEST
+
 Suite *pci_suite(void)
 {
 	Suite *s = suite_create("pci");
@@ -156,6 +312,10 @@ Suite *pci_suite(void)
 	tcase_add_test(tc, writes_change_writable_bits_only);
 	tcase_add_test(tc, device_may_refresh_what_is_read);
 	tcase_add_test(tc, takes_31_devices_beside_the_bridge);
+	tcase_add_test(tc, gives_every_bar_a_place_of_its_own);
+	tcase_add_test(tc, lowest_slot_answers_where_bars_overlap);
+	tcase_add_loop_test(tc, bars_outside_of_the_windows_are_nowhere, 0,
+			    ARRAY_SIZE(nowhere));
 	suite_add_tcase(s, tc);
 	return s;
 }
