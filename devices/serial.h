@@ -30,8 +30,8 @@ struct bus_window *serial_window(struct serial *s);
 void serial_attach(struct serial *s, int fd);
 
 /*
- * Before the VM runs.  Both are called on a vCPU thread under the window's
- * mutex and must neither wait nor call back into the port.
+ * Before the VM runs.  Both are called under the window's mutex, on whatever
+ * thread brings an access, and must neither wait nor call back into the port.
  *
  * line: the guest completed a line; without its end, cut at LINER_MAX.
  * room: serial_input() had taken less than it was given; now there is room.

@@ -36,6 +36,7 @@ static Suite *(*const suites[])(void) = {
 	cpuid_suite,
 	exit_suite,
 	run_suite,
+	posted_suite,
 	trace_suite,
 	memory_suite,
 	probe_suite,

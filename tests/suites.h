@@ -32,6 +32,7 @@ Suite *launch_suite(void);
 Suite *cpuid_suite(void);
 Suite *exit_suite(void);
 Suite *run_suite(void);
+Suite *posted_suite(void);
 Suite *trace_suite(void);
 Suite *memory_suite(void);
 Suite *probe_suite(void);

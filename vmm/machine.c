@@ -22,6 +22,7 @@
 #include "vmm/base/log.h"
 #include "vmm/cvm/cvm.h"
 #include "vmm/device_set.h"
+#include "vmm/kvm/posted.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/machine_console.h"
 #include "vmm/machine_disk.h"
@@ -33,6 +34,7 @@ struct machine {
 	struct event_loop loop;
 	struct event_source signals;
 	struct machine_console console;
+	struct posted posted; /* what its serial port will print */
 	struct power power;
 	struct pci_bus pci;
 	struct device_set devices;
@@ -160,8 +162,9 @@ static int add_pci_devices(struct machine *m)
 	return rc;
 }
 
-static int add_devices(struct machine *m)
+static int add_consoles(struct machine *m)
 {
+	struct bus_window *serial;
 	int rc;
 
 	m->console.config = m->config;
@@ -172,8 +175,19 @@ static int add_devices(struct machine *m)
 	rc = machine_console_create(&m->console);
 	if (rc)
 		return rc;
+	serial = serial_window(m->console.serial);
+	rc = bus_add(&m->vm.pio, serial);
+	if (!rc && !m->vm.cvm->opaque_vcpus)
+		rc = posted_init(&m->posted, &m->vm.kvm, m->vm.vcpus[0].run,
+				 &m->loop, serial, X86_SERIAL);
+	return rc;
+}
+
+static int add_devices(struct machine *m)
+{
+	int rc = add_consoles(m);
+
 	power_init(&m->power, on_power, m);
-	rc = bus_add(&m->vm.pio, serial_window(m->console.serial));
 	if (!rc)
 		rc = bus_add(&m->vm.pio, &m->power.window);
 	pci_bus_init(&m->pci);
@@ -309,6 +323,7 @@ static int run(struct machine *m)
 	on_signal(&m->signals, 0); /* it may have come when the VM had ended */
 	/* Devices first: what a console still has to say comes before us. */
 	device_set_destroy(&m->devices);
+	posted_finish(&m->posted);
 	machine_console_stop(&m->console);
 	return 0;
 }
@@ -317,6 +332,7 @@ static void destroy(struct machine *m)
 {
 	vm_stop(&m->vm);
 	device_set_destroy(&m->devices);
+	posted_destroy(&m->posted);
 	vm_destroy(&m->vm);
 	machine_console_destroy(&m->console);
 	if (m->signals.fd >= 0)

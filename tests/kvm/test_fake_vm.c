@@ -279,6 +279,24 @@ static int gmem_through_the_old_call(struct world *w)
 	return world_call(w, w->vm, KVM_SET_USER_MEMORY_REGION, &r);
 }
 
+static int coalesced(struct world *w, uint32_t pio)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = 0x3f8, .size = 1 };
+
+	zone.pio = pio;
+	return world_call(w, w->vm, KVM_REGISTER_COALESCED_MMIO, &zone);
+}
+
+static int coalesced_port(struct world *w)
+{
+	return coalesced(w, 1);
+}
+
+static int coalesced_neither_port_nor_memory(struct world *w)
+{
+	return coalesced(w, 2);
+}
+
 static int vcpu_call_on_vm(struct world *w)
 {
 	return world_number(w, w->vm, KVM_RUN, 0);
@@ -300,6 +318,8 @@ static const struct world_case cases[] = {
 	CASE(-EINVAL, irqchip_with_flags),
 	CASE(0, exit_of_conversions),
 	CASE(-EINVAL, exit_of_unknown_hypercall),
+	CASE(0, coalesced_port),
+	CASE(-EINVAL, coalesced_neither_port_nor_memory),
 	CASE(-EEXIST, vcpu_twice),
 	CASE(-EINVAL, vcpu_with_huge_id),
 	CASE(-EINVAL, gmem_of_no_size),

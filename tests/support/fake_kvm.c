@@ -186,6 +186,8 @@ static int vm_ioctl(struct fake_kvm *fake, unsigned long req, void *arg)
 		memcpy(&region, arg,
 		       sizeof(struct kvm_userspace_memory_region));
 		return fake_set_region(fake, &region, false);
+	case KVM_REGISTER_COALESCED_MMIO:
+		return fake_register_zone(fake, arg);
 	case KVM_SET_USER_MEMORY_REGION2:
 		return fake->knows_gmem ? fake_set_region(fake, arg, true)
 					: -ENOTTY;
@@ -256,6 +258,8 @@ static void *map_any(struct fake_kvm *fake, int fd, size_t len)
 		return NULL;
 	if (f && f->kind == FAKE_VCPU)
 		fake->vm.vcpus[f->vcpu].run = p;
+	if (f && f->kind == FAKE_VCPU && !f->vcpu && len == FAKE_RUN_SIZE)
+		fake->vm.ring = (void *)((uint8_t *)p + FAKE_RING_OFFSET);
 	return p;
 }
 
@@ -343,6 +347,9 @@ void fake_kvm_init(struct fake_kvm *fake)
 	fake_kvm_set_cap(fake, KVM_CAP_MEMORY_ATTRIBUTES,
 			 KVM_MEMORY_ATTRIBUTE_PRIVATE);
 	fake_kvm_set_cap(fake, KVM_CAP_PRE_FAULT_MEMORY, 1);
+	fake_kvm_set_cap(fake, KVM_CAP_COALESCED_PIO, 1);
+	fake_kvm_set_cap(fake, KVM_CAP_COALESCED_MMIO,
+			 KVM_COALESCED_MMIO_PAGE_OFFSET);
 	fake_kvm_set_cap(fake, KVM_CAP_EXIT_HYPERCALL, 1 << 12);
 	fake_kvm_set_cap(fake, KVM_CAP_X86_USER_SPACE_MSR, 1);
 }

@@ -22,6 +22,7 @@
 #define FAKE_MAX_SLOTS 16
 #define FAKE_MAX_MAPS 512
 #define FAKE_RUN_SIZE 12288 /* kvm_run, PIO data, coalesced MMIO: x86 */
+#define FAKE_RING_OFFSET 8192
 
 enum fake_kind { FAKE_FREE, FAKE_KVM, FAKE_VM, FAKE_VCPU, FAKE_GMEM };
 
@@ -52,7 +53,9 @@ struct fake_vm { /* the VM made last; another may be made once it is gone */
 	unsigned int nr_vcpus;
 	struct fake_vcpu vcpus[FAKE_MAX_VCPUS];
 	struct fake_slot slots[FAKE_MAX_SLOTS];
-	uint64_t pre_faulted; /* bytes */
+	uint64_t pre_faulted;                 /* bytes */
+	struct kvm_coalesced_mmio_zone zone;  /* size 0: none */
+	struct kvm_coalesced_mmio_ring *ring; /* vCPU 0's mapping has it */
 };
 
 struct fake_fd {
@@ -130,11 +133,16 @@ int fake_exit_mmio(struct kvm_run *run, bool write, uint64_t gpa, uint32_t len,
 /* KVM_HC_MAP_GPA_RANGE, if the VM has it exit; else a write to port 0x80. */
 int fake_exit_hypercall(const struct fake_kvm *fake, struct kvm_run *run);
 uint8_t *fake_pio_data(struct kvm_run *run);
+/* A guest writes a byte to a port: true if KVM keeps it and does not exit. */
+bool fake_post(struct fake_kvm *fake, uint16_t port, uint8_t byte);
 
 /* Inside: fake_vcpu.c */
 int fake_vcpu_ioctl(struct fake_kvm *fake, unsigned int id, unsigned long req,
 		    void *arg);
 void fake_vcpu_reset(struct fake_vcpu *vcpu, unsigned int id);
+/* Inside: fake_ring.c */
+int fake_register_zone(struct fake_kvm *fake,
+		       const struct kvm_coalesced_mmio_zone *zone);
 /* Inside: fake_memory.c */
 int fake_create_gmem(struct fake_kvm *fake,
 		     const struct kvm_create_guest_memfd *gmem);

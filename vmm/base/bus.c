@@ -50,6 +50,8 @@ void bus_read(struct bus *bus, uint64_t addr, void *data, unsigned int len)
 	if (!w || !w->ops->read)
 		return;
 	pthread_mutex_lock(&w->lock);
+	if (w->posted)
+		w->posted->hand_over(w->posted, false);
 	w->ops->read(w, addr - w->base, data, len);
 	pthread_mutex_unlock(&w->lock);
 }
@@ -62,6 +64,8 @@ void bus_write(struct bus *bus, uint64_t addr, const void *data,
 	if (!w || !w->ops->write)
 		return;
 	pthread_mutex_lock(&w->lock);
+	if (w->posted)
+		w->posted->hand_over(w->posted, true);
 	w->ops->write(w, addr - w->base, data, len);
 	pthread_mutex_unlock(&w->lock);
 }

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "vmm/base/util.h"
 
@@ -23,11 +24,18 @@ struct bus_ops {
 		      unsigned int len);
 };
 
+/* Writes that the guest has made and the window has not seen yet. */
+struct bus_posted {
+	/* Calls the window's write op for them.  Under the window's mutex. */
+	void (*hand_over)(struct bus_posted *posted, bool write_follows);
+};
+
 struct bus_window { /* embedded in the device; container_of() gets back */
 	const char *name;
 	uint64_t base, len;
 	const struct bus_ops *ops; /* an absent op: all ones, or ignored */
 	pthread_mutex_t lock;
+	struct bus_posted *posted; /* to see before each access; or NULL */
 };
 
 struct bus {

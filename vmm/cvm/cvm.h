@@ -19,6 +19,7 @@ struct cvm_ops {
 	const char *name;      /* as written in the configuration */
 	const char *help;      /* a few words for lists */
 	unsigned long vm_type; /* argument of KVM_CREATE_VM */
+	bool opaque_vcpus;     /* registers can be neither read nor set */
 
 	/*
 	 * Can this host run it?  0, or -errno with text that says what is

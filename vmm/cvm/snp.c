@@ -41,5 +41,6 @@ const struct cvm_ops cvm_snp = {
 	.name = "snp",
 	.help = "AMD SEV-SNP",
 	.vm_type = KVM_X86_SNP_VM,
+	.opaque_vcpus = true,
 	.probe = snp_probe,
 };

@@ -34,5 +34,6 @@ const struct cvm_ops cvm_tdx = {
 	.name = "tdx",
 	.help = "Intel TDX",
 	.vm_type = KVM_X86_TDX_VM,
+	.opaque_vcpus = true,
 	.probe = tdx_probe,
 };

@@ -292,6 +292,14 @@ int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int fd, bool on)
 	return kvm->sys->ioctl(kvm->sys, kvm->vm_fd, KVM_IOEVENTFD, &bell);
 }
 
+int kvm_post_port(struct kvm *kvm, uint16_t port)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = port, .size = 1 };
+
+	zone.pio = 1;
+	return kvm_ioctl(kvm, kvm->vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone);
+}
+
 void kvm_pre_fault(struct kvm *kvm, int vcpu_fd, gpa_t gpa, uint64_t len)
 {
 	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = len };

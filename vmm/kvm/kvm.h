@@ -86,6 +86,12 @@ int kvm_irqfd(struct kvm *kvm, int fd, unsigned int gsi, bool on);
 int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int fd, bool on);
 
 /*
+ * Has KVM keep bytes written to the port in the VM's ring rather than exit.
+ * Needs KVM_CAP_COALESCED_PIO; see posted.h.
+ */
+int kvm_post_port(struct kvm *kvm, uint16_t port);
+
+/*
  * Has KVM map [gpa, gpa + len), whole pages of RAM, as the vCPU would by
  * touching them one by one.  An optimization: it may do less than asked, and
  * does not fail.  Allocates what is not there yet.  Needs

@@ -113,6 +113,8 @@ static void put_extension(struct line *l, struct kvm_trace *t, const void *arg)
 		const char *name;
 	} caps[] = {
 		{ KVM_CAP_NR_VCPUS, "NR_VCPUS" },
+		{ KVM_CAP_COALESCED_MMIO, "COALESCED_MMIO" },
+		{ KVM_CAP_COALESCED_PIO, "COALESCED_PIO" },
 		{ KVM_CAP_MAX_VCPUS, "MAX_VCPUS" },
 		{ KVM_CAP_NR_MEMSLOTS, "NR_MEMSLOTS" },
 		{ KVM_CAP_TSC_DEADLINE_TIMER, "TSC_DEADLINE_TIMER" },
@@ -238,6 +240,14 @@ static void put_sregs(struct line *l, struct kvm_trace *t, const void *arg)
 	    s->gdt.base, s->cr0, s->cr3, s->cr4, s->efer);
 }
 
+static void put_zone(struct line *l, struct kvm_trace *t, const void *arg)
+{
+	const struct kvm_coalesced_mmio_zone *z = arg;
+
+	(void)t;
+	put(l, " %s=%#llx len=%u", z->pio ? "port" : "gpa", z->addr, z->size);
+}
+
 /* What the call left of what it was asked for. */
 static void put_pre_fault(struct line *l, struct kvm_trace *t, const void *arg)
 {
@@ -272,6 +282,8 @@ static const struct request {
 	{ KVM_SET_REGS, "SET_REGS", put_regs, NULL },
 	{ KVM_GET_SREGS, "GET_SREGS", NULL, NULL },
 	{ KVM_SET_SREGS, "SET_SREGS", put_sregs, NULL },
+	{ KVM_REGISTER_COALESCED_MMIO, "REGISTER_COALESCED_MMIO", put_zone,
+	  NULL },
 	{ KVM_PRE_FAULT_MEMORY, "PRE_FAULT_MEMORY", put_pre_fault, NULL },
 	{ KVM_SIGNAL_MSI, "SIGNAL_MSI", NULL, NULL },
 	{ KVM_SET_GSI_ROUTING, "SET_GSI_ROUTING", NULL, NULL },
