@@ -90,6 +90,56 @@ START_TEST(only_what_was_touched_is_allocated)
 }
 END_TEST
 
+START_TEST(what_is_discarded_is_not_allocated_any_more)
+{
+	const gpa_t high = 5 * GIB;
+	uint64_t before;
+	uint8_t byte = 1;
+	gpa_t gpa;
+
+	ck_assert_int_eq(memory_init(&mem, &kvm, MEMORY_MEMFD, ranges, 2), 0);
+	memset(guest_at(&mem.guest, high, 4 * MIB), 1, 4 * MIB);
+	before = memory_allocated(&mem);
+	ck_assert_uint_ge(before, 4 * MIB);
+	ck_assert_int_eq(guest_discard(&mem.guest, high + MIB, 3 * MIB), 0);
+	ck_assert_uint_eq(memory_allocated(&mem), before - 3 * MIB);
+	/* Zeros, and only where it was said. */
+	ck_assert(guest_read(&mem.guest, high + MIB, &byte, 1));
+	ck_assert_uint_eq(byte, 0);
+	ck_assert(guest_read(&mem.guest, high + MIB - 1, &byte, 1));
+	ck_assert_uint_eq(byte, 1);
+	ck_assert(guest_address(&mem.guest,
+				guest_at(&mem.guest, 6 * GIB - 1, 1), &gpa));
+	ck_assert_uint_eq(gpa, 6 * GIB - 1);
+	ck_assert(!guest_address(&mem.guest, &gpa, &gpa));
+}
+END_TEST
+
+static const struct {
+	gpa_t gpa;
+	uint64_t len;
+} discards[] = {
+	{ 0, 0 },
+	{ 0, 1 },
+	{ 1, PAGE_SIZE },
+	{ PAGE_SIZE, PAGE_SIZE + 1 },
+	{ 3 * GIB, PAGE_SIZE },
+	{ 3 * GIB - PAGE_SIZE, 2 * PAGE_SIZE },
+	{ PAGE_SIZE, (uint64_t)-PAGE_SIZE },
+	{ (gpa_t)-PAGE_SIZE, 2 * PAGE_SIZE },
+};
+
+START_TEST(rejects_discards_of_what_is_no_whole_page_of_ram)
+{
+	ck_assert_int_eq(memory_init(&mem, &kvm, MEMORY_MEMFD, ranges, 2), 0);
+	ck_assert_int_eq(guest_discard(&mem.guest, discards[_i].gpa,
+				       discards[_i].len),
+			 -EINVAL);
+	mem.guest.regions[0].fd = 0;
+	ck_assert_int_eq(guest_discard(&mem.guest, 0, PAGE_SIZE), -EOPNOTSUPP);
+}
+END_TEST
+
 START_TEST(memfd_needs_nothing_of_the_kernel)
 {
 	fake_kvm_set_cap(&fake, KVM_CAP_GUEST_MEMFD_FLAGS, 0);
@@ -134,6 +184,10 @@ Suite *memory_suite(void)
 	tcase_add_loop_test(tc, ranges_are_slots_of_one_file, 0, 2);
 	tcase_add_test(tc, guest_addresses_lead_to_the_right_bytes);
 	tcase_add_test(tc, only_what_was_touched_is_allocated);
+	tcase_add_test(tc, what_is_discarded_is_not_allocated_any_more);
+	tcase_add_loop_test(tc,
+			    rejects_discards_of_what_is_no_whole_page_of_ram, 0,
+			    ARRAY_SIZE(discards));
 	tcase_add_test(tc, memfd_needs_nothing_of_the_kernel);
 	tcase_add_loop_test(tc, missing_guest_memfd_names_the_other_backing, 0,
 			    3);

@@ -31,6 +31,8 @@ void fake_guest_init(struct fake_guest *g)
 		r->host = mmap(NULL, r->len, PROT_READ | PROT_WRITE, MAP_SHARED,
 			       g->memfd, off);
 		ck_assert(r->host != MAP_FAILED);
+		r->fd = g->memfd;
+		r->fd_off = (uint64_t)off;
 		off += (off_t)r->len;
 	}
 }

@@ -2,9 +2,12 @@
 /* What guest.h declares. */
 #include "vmm/base/guest.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
-void *guest_at(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
+static const struct guest_region *find(const struct guest_mem *mem, gpa_t gpa,
+				       uint64_t len)
 {
 	for (unsigned int i = 0; i < mem->count; i++) {
 		const struct guest_region *r = &mem->regions[i];
@@ -12,9 +15,16 @@ void *guest_at(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
 		/* Written so that no sum of guest values can wrap. */
 		if (gpa >= r->base && gpa - r->base <= r->len &&
 		    len <= r->len - (gpa - r->base))
-			return r->host + (gpa - r->base);
+			return r;
 	}
 	return NULL;
+}
+
+void *guest_at(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
+{
+	const struct guest_region *r = find(mem, gpa, len);
+
+	return r ? r->host + (gpa - r->base) : NULL;
 }
 
 bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len)
@@ -36,4 +46,34 @@ bool guest_write(const struct guest_mem *mem, gpa_t gpa, const void *buf,
 	if (p)
 		memcpy(p, buf, len);
 	return p;
+}
+
+bool guest_address(const struct guest_mem *mem, const void *host, gpa_t *gpa)
+{
+	uintptr_t p = (uintptr_t)host;
+
+	for (unsigned int i = 0; i < mem->count; i++) {
+		const struct guest_region *r = &mem->regions[i];
+		uintptr_t base = (uintptr_t)r->host;
+
+		if (p >= base && p - base < r->len) {
+			*gpa = r->base + (p - base);
+			return true;
+		}
+	}
+	return false;
+}
+
+int guest_discard(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
+{
+	const struct guest_region *r = find(mem, gpa, len);
+
+	if (!r || !len || (gpa | len) % PAGE_SIZE)
+		return -EINVAL;
+	if (r->fd <= 0)
+		return -EOPNOTSUPP;
+	return fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 (off_t)(r->fd_off + (gpa - r->base)), (off_t)len)
+		       ? -errno
+		       : 0;
 }

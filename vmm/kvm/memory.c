@@ -72,9 +72,12 @@ static int add_range(struct memory *mem, const struct memory_range *range,
 
 	if (rc < 0)
 		return err_in(rc, "RAM at %#" PRIx64, range->gpa);
-	mem->guest.regions[mem->guest.count++] = (struct guest_region){
-		.base = range->gpa, .len = range->len, .host = slot.host
-	};
+	mem->guest.regions[mem->guest.count++] =
+		(struct guest_region){ .base = range->gpa,
+				       .len = range->len,
+				       .host = slot.host,
+				       .fd = mem->fd,
+				       .fd_off = off };
 	return 0;
 }
 
