@@ -17,7 +17,7 @@
 #define BIT(n) (1ULL << (n))
 #define RING_RESET 40 /* VIRTIO_F_RING_RESET, newer than Debian 12's header */
 
-/* 6: what a driver must take, or it is refused. */
+/* 6: what a driver must take, if it is offered, or it is refused. */
 #define REQUIRED (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ACCESS_PLATFORM))
 #define TRANSPORT                                      \
 	(REQUIRED | BIT(VIRTIO_RING_F_INDIRECT_DESC) | \
@@ -280,8 +280,10 @@ uint8_t virtio_read_status(struct virtio *d)
 /* 2.2.2: a driver that wants what is not offered, or not what must be. */
 static bool acceptable(const struct virtio *d)
 {
+	uint64_t required = REQUIRED & d->offered;
+
 	return !(d->features & ~d->offered) &&
-	       (d->features & REQUIRED) == REQUIRED;
+	       (d->features & required) == required;
 }
 
 void virtio_write_status(struct virtio *d, uint8_t status)
@@ -451,7 +453,7 @@ int virtio_init(struct virtio *d, const struct virtio_host *host,
 		.mem = host->mem,
 		.thread = host->thread,
 		.nr_queues = p->nr_queues,
-		.offered = p->features | TRANSPORT,
+		.offered = p->features | (TRANSPORT & ~p->withheld),
 		.config_len = p->config_len,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.wake_fd = -1,

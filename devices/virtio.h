@@ -123,6 +123,7 @@ struct virtio_params {
 	unsigned int nr_queues;
 	uint16_t queue_size; /* the largest; a power of two */
 	uint64_t features;   /* of the device type */
+	uint64_t withheld;   /* of the transport's: what its drivers decline */
 	const void *config;
 	unsigned int config_len;
 };
