@@ -28,6 +28,7 @@ static Suite *(*const suites[])(void) = {
 	net_suite,
 	net_hostile_suite,
 	net_stream_suite,
+	balloon_suite,
 	terminal_suite,
 	event_suite,
 	fake_vm_suite,

@@ -24,6 +24,7 @@ Suite *blk_suite(void);
 Suite *net_suite(void);
 Suite *net_hostile_suite(void);
 Suite *net_stream_suite(void);
+Suite *balloon_suite(void);
 Suite *terminal_suite(void);
 Suite *event_suite(void);
 Suite *fake_vm_suite(void);

@@ -170,6 +170,15 @@ const struct config_key config_keys[] = {
 	  .help = "The guest's address for sockets between it and the host, "
 		  "which no other VM may have (virtio-vsock, with the host's "
 		  "vhost_vsock)." },
+	{ "devices.balloon", config_set_enum, FIELD(balloon), "no",
+	  .choice = switch_names_choice,
+	  .help = "A balloon (virtio-balloon): the guest gives memory back "
+		  "that it does not use, and can be told to do with less." },
+	{ "balloon.size", config_set_size, FIELD(balloon_size), "0", "size",
+	  .max = KIB * GIB, .multiple = MIB,
+	  .help = "How much memory the balloon takes from the guest when it "
+		  "starts.  The guest has it back rather than run out of "
+		  "memory." },
 	{ "console.mode", config_set_enum, FIELD(console_mode), "serial",
 	  .choice = console_names_choice,
 	  .help = "Where one types: at the serial port, or at a virtio "
@@ -421,6 +430,12 @@ int config_check(const struct config *config)
 	rc = check_disks(&config->disks);
 	if (rc)
 		return rc;
+	if (config->balloon_size && !config->balloon)
+		return err_set(-EINVAL, "balloon.size is set but there is no "
+					"balloon: add devices.balloon = yes");
+	if (config->balloon_size && config->balloon_size >= config->memory)
+		return err_set(-EINVAL, "balloon.size leaves nothing of "
+					"vm.memory: make it smaller");
 	return expect_check(&config->expect);
 }
 

@@ -51,6 +51,8 @@ struct config {
 	enum config_backing backing;
 	enum config_switch rng;
 	uint64_t vsock_cid; /* 0: no vsock */
+	enum config_switch balloon;
+	uint64_t balloon_size; /* bytes to take from the guest */
 	enum config_console console_mode;
 	char *console_to;         /* an endpoint's, or "stdio" */
 	struct config_list disks; /* struct config_disk */

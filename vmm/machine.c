@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "boot/boot.h"
+#include "devices/balloon.h"
 #include "devices/pci.h"
 #include "devices/power.h"
 #include "devices/rng.h"
@@ -28,6 +29,8 @@
 #include "vmm/machine_disk.h"
 #include "vmm/machine_net.h"
 #include "vmm/status.h"
+
+#define STATS_MS 2000 /* between figures of the guest's memory, with -v */
 
 struct machine {
 	const struct config *config;
@@ -142,6 +145,19 @@ static int add_vsock(struct machine *m)
 		     : 0;
 }
 
+static int add_balloon(struct machine *m)
+{
+	const struct balloon_params p = {
+		.size = m->config->balloon_size,
+		/* Only then somebody sees the figures. */
+		.poll_ms = log_get_level() >= LOG_DEBUG ? STATS_MS : 0,
+	};
+
+	return m->config->balloon ? device_set_add(&m->devices, "balloon",
+						   balloon_create, &p)
+				  : 0;
+}
+
 /* What the configuration asks for, in the order of its slots. */
 static int add_pci_devices(struct machine *m)
 {
@@ -157,6 +173,8 @@ static int add_pci_devices(struct machine *m)
 		rc = device_set_add(s, "rng", rng_create, NULL);
 	if (!rc)
 		rc = add_vsock(m);
+	if (!rc)
+		rc = add_balloon(m);
 	if (!rc)
 		rc = machine_console_add(&m->console, s);
 	return rc;
