@@ -250,8 +250,11 @@ static int put_variable(FILE *out, const char *name, size_t len)
 		 name);
 	value = len < sizeof(copy) ? getenv(copy) : NULL;
 	if (!value || !*value)
-		return err_set(-ENOENT,
-			       "the environment variable %s is not set", copy);
+		return err_set(
+			-ENOENT,
+			"the environment variable %s is not set: set it, "
+			"or write the path itself",
+			copy);
 	fputs(value, out);
 	return 0;
 }
