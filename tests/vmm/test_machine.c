@@ -5,7 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "suites.h"
@@ -16,6 +20,8 @@
 #include "vmm/base/layout_x86.h"
 #include "vmm/base/log.h"
 #include "vmm/status.h"
+
+#define UNUSED_UID 1234567
 
 static struct fake_kvm *fake;
 static struct config config;
@@ -191,6 +197,49 @@ START_TEST(every_failure_of_the_kernel_leaves_nothing_behind)
 }
 END_TEST
 
+static int script_off_or_wait(struct fake_kvm *f, unsigned int id,
+			      unsigned int n, struct kvm_run *run)
+{
+	return id ? FAKE_BLOCK : script_off(f, id, n, run);
+}
+
+/* In a process of its own, whose user has no other if we may choose it. */
+static void run_with_threads(unsigned int count)
+{
+	const struct rlimit limit = { 1 + count, 1 + count };
+	bool restart;
+	int rc;
+
+	if (!geteuid() && setuid(UNUSED_UID))
+		_exit(1);
+	setrlimit(RLIMIT_NPROC, &limit);
+	fake->run = script_off_or_wait;
+	config.cpus = 3;
+	rc = machine_run(&config, &fake->sys, &restart);
+	if (rc != -EAGAIN || restart || fake->vm.vcpus[0].runs ||
+	    fake->open_fds || fake->maps || fake->misuse ||
+	    !strstr(err_text(), ": cannot start its thread: Resource "
+				"temporarily unavailable: raise the limit on "
+				"processes (ulimit -u, or pids.max of the "
+				"cgroup)")) {
+		dprintf(STDERR_FILENO, "%d, %s\n", rc, err_text());
+		_exit(2);
+	}
+	_exit(0);
+}
+
+START_TEST(a_thread_too_many_is_an_error_before_the_guest_runs)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child)
+		run_with_threads((unsigned int)_i);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 Suite *machine_suite(void)
 {
 	Suite *s = suite_create("machine");
@@ -204,6 +253,9 @@ Suite *machine_suite(void)
 			    ARRAY_SIZE(signals));
 	tcase_add_test(tc, what_is_printed_last_is_seen);
 	tcase_add_test(tc, every_failure_of_the_kernel_leaves_nothing_behind);
+	tcase_add_loop_test(tc,
+			    a_thread_too_many_is_an_error_before_the_guest_runs,
+			    0, 3);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -2,15 +2,9 @@
 /* What iothread.h declares. */
 #include "vmm/base/iothread.h"
 
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "vmm/base/err.h"
 #include "vmm/base/log.h"
-#include "vmm/base/util.h"
-
-#define IOTHREAD_STACK (128 * KIB)
+#include "vmm/base/thread.h"
 
 static void *run(void *arg)
 {
@@ -29,26 +23,10 @@ int iothread_init(struct iothread *t)
 
 int iothread_start(struct iothread *t, const char *name)
 {
-	pthread_attr_t attr;
-	sigset_t all, old;
-	char comm[16];
-	int rc;
+	int rc = thread_start(&t->thread, name, 0, run, t);
 
-	/* Signals are for the main thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, IOTHREAD_STACK);
-	rc = pthread_create(&t->thread, &attr, run, t);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc)
-		return err_set(-rc, "%s: cannot start its thread: %s", name,
-			       strerror(rc));
-	t->started = true;
-	snprintf(comm, sizeof(comm), "%s", name);
-	pthread_setname_np(t->thread, comm);
-	return 0;
+	t->started = !rc;
+	return rc;
 }
 
 void iothread_stop(struct iothread *t)

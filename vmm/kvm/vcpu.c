@@ -10,9 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/err.h"
-
-/* Room for bus handlers and log lines; a default 8 MiB times 255 is waste. */
-#define VCPU_STACK (128 * KIB)
+#include "vmm/base/thread.h"
 
 int vcpu_create(struct vcpu *vcpu)
 {
@@ -134,39 +132,16 @@ static void on_kick(int sig)
 	(void)sig; /* only interrupts KVM_RUN */
 }
 
-/* The vCPU threads take the kick and nothing else: main handles signals. */
-static int start_thread(struct vcpu *vcpu, const pthread_attr_t *attr)
+int vcpu_start(struct vcpu *vcpu)
 {
 	struct sigaction sa = { .sa_handler = on_kick };
-	sigset_t all, old;
 	char name[16];
 	int rc;
 
 	sigaction(SIGRTMIN, &sa, NULL);
-	sigfillset(&all);
-	sigdelset(&all, SIGRTMIN);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&vcpu->thread, attr, run_vcpu, vcpu);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc)
-		return err_set(-rc, "thread of vCPU %u: %s", vcpu->index,
-			       strerror(rc));
-	vcpu->started = true; /* from here vcpu_join() owns it */
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	pthread_setname_np(vcpu->thread, name);
-	return 0;
-}
-
-int vcpu_start(struct vcpu *vcpu)
-{
-	pthread_attr_t attr;
-	int rc = pthread_attr_init(&attr);
-
-	if (rc)
-		return err_set(-rc, "thread attributes: %s", strerror(rc));
-	pthread_attr_setstacksize(&attr, VCPU_STACK);
-	rc = start_thread(vcpu, &attr);
-	pthread_attr_destroy(&attr);
+	rc = thread_start(&vcpu->thread, name, SIGRTMIN, run_vcpu, vcpu);
+	vcpu->started = !rc; /* from here vcpu_join() owns it */
 	return rc;
 }
 

@@ -89,7 +89,11 @@ int vm_start(struct vm *vm)
 	int rc = 0;
 
 	assert(vm->launched); /* asked-for protection was applied */
-	for (unsigned int i = 0; !rc && i < vm->nr_vcpus; i++)
+	/*
+	 * vCPU 0 is last: until it runs the others wait, so nothing has run
+	 * if one cannot be started.
+	 */
+	for (unsigned int i = vm->nr_vcpus; !rc && i--;)
 		rc = vcpu_start(&vm->vcpus[i]);
 	return rc;
 }
