@@ -4,15 +4,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "suites.h"
+#include "support/fake_kernel.h"
 #include "support/fake_kvm.h"
 #include "support/fault_kvm.h"
 #include "support/temp.h"
@@ -240,6 +243,92 @@ START_TEST(a_thread_too_many_is_an_error_before_the_guest_runs)
 }
 END_TEST
 
+static void *(*plain_map)(struct kvm_sys *sys, int fd, size_t len);
+
+/* Guest memory with a page amid the kernel that cannot be written. */
+static void *map_with_trap(struct kvm_sys *sys, int fd, size_t len)
+{
+	uint8_t *p = plain_map(sys, fd, len);
+
+	if (p && len == config.memory &&
+	    mprotect(p + FAKE_BASE + MIB, PAGE_SIZE, PROT_NONE))
+		return NULL;
+	return p;
+}
+
+static void stop_here(int sig)
+{
+	(void)sig;
+	raise(SIGSTOP);
+}
+
+static void unpack_into_the_trap(const char *kernel)
+{
+	struct sigaction sa = { .sa_handler = stop_here };
+	bool restart;
+
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+	plain_map = fake->sys.map;
+	fake->sys.map = map_with_trap;
+	config_set_key(&config, "boot.kernel", kernel);
+	config_set_key(&config, "boot.cmdline", "nokaslr");
+	config_set_key(&config, "vm.memory", "64M");
+	machine_run(&config, &fake->sys, &restart);
+	_exit(1);
+}
+
+/* Fails if the process has a file open that has a name, but the kernel's. */
+static void expect_no_named_file(pid_t pid, const char *kernel)
+{
+	char path[64], name[PATH_MAX], own[PATH_MAX];
+
+	for (int fd = 0; fd < 256; fd++) {
+		ssize_t n, m;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+		n = readlink(path, name, sizeof(name) - 1);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		m = readlink(path, own, sizeof(own) - 1);
+		if (n < 0 || (n == m && !memcmp(name, own, (size_t)n)))
+			continue; /* none, or inherited */
+		name[n] = '\0';
+		ck_assert_msg(*name != '/' || !strcmp(name, kernel) ||
+				      !strncmp(name, "/memfd:", 7),
+			      "%s is open", name);
+	}
+}
+
+START_TEST(killed_while_it_unpacks_it_leaves_nothing)
+{
+	const struct fake_kernel k = { .text_len = 4 * MIB, .lists = 3 };
+	struct bytes b = fake_bzimage(fake_compress("zstd", fake_payload(&k)));
+	const char *kernel;
+	struct temp temp;
+	int status;
+	pid_t child;
+
+	temp_make(&temp);
+	kernel = temp_write(&temp, "kernel", b.data, b.len);
+	free(b.data);
+	child = fork();
+	if (!child) {
+		setenv("TMPDIR", temp.dir, 1);
+		if (!chdir(temp.dir))
+			unpack_into_the_trap(kernel);
+		_exit(1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+	ck_assert(WIFSTOPPED(status));
+	expect_no_named_file(child, kernel);
+	kill(child, SIGKILL);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFSIGNALED(status));
+	ck_assert_int_eq(count_entries(temp.dir), 3); /* and . and .. */
+	temp_remove(&temp);
+}
+END_TEST
+
 Suite *machine_suite(void)
 {
 	Suite *s = suite_create("machine");
@@ -256,6 +345,7 @@ Suite *machine_suite(void)
 	tcase_add_loop_test(tc,
 			    a_thread_too_many_is_an_error_before_the_guest_runs,
 			    0, 3);
+	tcase_add_test(tc, killed_while_it_unpacks_it_leaves_nothing);
 	suite_add_tcase(s, tc);
 	return s;
 }
