@@ -29,7 +29,7 @@ END_TEST
 
 START_TEST(fills_buffers_with_different_bytes)
 {
-	struct fake_buf in = { fake_alloc(&d->guest, 64, 1), 64, true };
+	struct fake_buf in = { fake_alloc(&d->guest, 64, 8), 64, true };
 	const uint64_t *got = fake_at(&d->guest, in.gpa);
 	unsigned int equal = 0;
 
