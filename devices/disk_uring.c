@@ -275,17 +275,17 @@ static bool knows_operations(const struct uring *u)
 		IORING_OP_READ,   IORING_OP_READV, IORING_OP_WRITE,
 		IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE
 	};
-	struct {
-		struct io_uring_probe probe;
-		struct io_uring_probe_op ops[64];
-	} p = { 0 };
+	uint64_t room[64] = { 0 };
+	struct io_uring_probe *probe = (void *)room;
+	unsigned int nr = (sizeof(room) - sizeof(*probe)) /
+			  sizeof(struct io_uring_probe_op);
 
-	if (syscall(SYS_io_uring_register, u->fd, IORING_REGISTER_PROBE, &p,
-		    64))
+	if (syscall(SYS_io_uring_register, u->fd, IORING_REGISTER_PROBE, probe,
+		    nr))
 		return false;
 	for (size_t i = 0; i < sizeof(needed); i++)
-		if (needed[i] > p.probe.last_op ||
-		    !(p.ops[needed[i]].flags & IO_URING_OP_SUPPORTED))
+		if (needed[i] > probe->last_op || needed[i] >= nr ||
+		    !(probe->ops[needed[i]].flags & IO_URING_OP_SUPPORTED))
 			return false;
 	return true;
 }

@@ -29,6 +29,8 @@ static Suite *(*const suites[])(void) = {
 	net_hostile_suite,
 	net_stream_suite,
 	balloon_suite,
+	blk_rules_suite,
+	disk_suite,
 	terminal_suite,
 	event_suite,
 	fake_vm_suite,
