@@ -224,6 +224,47 @@ START_TEST(more_things_than_names_are_no_harm)
 }
 END_TEST
 
+START_TEST(interrupts_and_bells_are_told_without_fds)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entries[6];
+	} t = { .head = { .nr = 6 } };
+	struct kvm_irqfd irqfd = { .fd = 77, .gsi = 5 };
+	struct kvm_ioeventfd bell = { .fd = 77, .addr = 0xc0003004 };
+
+	for (unsigned int i = 0; i < 6; i++)
+		t.entries[i] = (struct kvm_irq_routing_entry){
+			.gsi = 10 * i,
+			.type = KVM_IRQ_ROUTING_MSI,
+			.u.msi = { .address_lo = 0xfee01000,
+				   .address_hi = i,
+				   .data = 0x40 + i },
+		};
+	news();
+	sys->ioctl(sys, vm, KVM_SET_GSI_ROUTING, &t);
+	ck_assert_str_eq(news(), "vm SET_GSI_ROUTING nr=6 "
+				 "gsi0=0xfee01000/0x40 "
+				 "gsi10=0x1fee01000/0x41 "
+				 "gsi20=0x2fee01000/0x42 "
+				 "gsi30=0x3fee01000/0x43 ... -> EINVAL");
+	t.head.nr = 0;
+	sys->ioctl(sys, vm, KVM_SET_GSI_ROUTING, &t);
+	ck_assert_str_eq(news(), "vm SET_GSI_ROUTING nr=0 -> EINVAL");
+	sys->ioctl(sys, vm, KVM_IRQFD, &irqfd);
+	irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
+	sys->ioctl(sys, vm, KVM_IRQFD, &irqfd);
+	ck_assert_str_eq(news(), "vm IRQFD gsi=5 -> EINVAL\n"
+				 "vm IRQFD gsi=5 off -> EBADF");
+	sys->ioctl(sys, vm, KVM_IOEVENTFD, &bell);
+	bell.flags = KVM_IOEVENTFD_FLAG_DEASSIGN;
+	sys->ioctl(sys, vm, KVM_IOEVENTFD, &bell);
+	ck_assert_str_eq(news(),
+			 "vm IOEVENTFD gpa=0xc0003004 len=0 -> EBADF\n"
+			 "vm IOEVENTFD gpa=0xc0003004 len=0 off -> EBADF");
+}
+END_TEST
+
 Suite *trace_suite(void)
 {
 	Suite *s = suite_create("trace");
@@ -236,6 +277,7 @@ Suite *trace_suite(void)
 	tcase_add_test(tc, a_file_of_another_kind_is_a_file);
 	tcase_add_loop_test(tc, exits_are_told_without_guest_data, 0,
 			    ARRAY_SIZE(exits));
+	tcase_add_test(tc, interrupts_and_bells_are_told_without_fds);
 	tcase_add_test(tc, more_things_than_names_are_no_harm);
 	suite_add_tcase(s, tc);
 	return s;

@@ -191,6 +191,10 @@ static int vm_ioctl(struct fake_kvm *fake, unsigned long req, void *arg)
 	case KVM_SET_USER_MEMORY_REGION2:
 		return fake->knows_gmem ? fake_set_region(fake, arg, true)
 					: -ENOTTY;
+	case KVM_IRQFD:
+	case KVM_IOEVENTFD:
+	case KVM_SET_GSI_ROUTING:
+		return fake_wires_ioctl(&fake->vm, req, arg);
 	}
 	return -ENOTTY;
 }

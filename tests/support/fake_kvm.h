@@ -46,6 +46,30 @@ struct fake_slot {
 	uint64_t gmem_off;
 };
 
+#define FAKE_MAX_IRQFDS 700
+#define FAKE_MAX_BELLS 1300
+#define FAKE_MAX_ROUTES 4096 /* KVM_MAX_IRQ_ROUTES */
+
+struct fake_irqfd {
+	int fd;
+	uint32_t gsi;
+};
+
+struct fake_ioeventfd {
+	int fd;
+	uint64_t addr;
+	uint32_t len;
+	bool pio, matches;
+	uint64_t match; /* DATAMATCH */
+};
+
+struct fake_wires { /* what interrupts, and what a write signals */
+	struct fake_irqfd irqfds[FAKE_MAX_IRQFDS];
+	struct fake_ioeventfd bells[FAKE_MAX_BELLS];
+	struct kvm_irq_routing_entry routes[FAKE_MAX_ROUTES];
+	unsigned int nr_irqfds, nr_bells, nr_routes; /* there are now */
+};
+
 struct fake_vm { /* the VM made last; another may be made once it is gone */
 	unsigned long type;
 	bool split_irqchip;
@@ -56,6 +80,7 @@ struct fake_vm { /* the VM made last; another may be made once it is gone */
 	uint64_t pre_faulted;                 /* bytes */
 	struct kvm_coalesced_mmio_zone zone;  /* size 0: none */
 	struct kvm_coalesced_mmio_ring *ring; /* vCPU 0's mapping has it */
+	struct fake_wires wires;
 };
 
 struct fake_fd {
@@ -143,6 +168,11 @@ void fake_vcpu_reset(struct fake_vcpu *vcpu, unsigned int id);
 /* Inside: fake_ring.c */
 int fake_register_zone(struct fake_kvm *fake,
 		       const struct kvm_coalesced_mmio_zone *zone);
+/* The message a signal of fd sends: false if none does. */
+bool fake_kvm_message(const struct fake_kvm *fake, int fd, uint64_t *addr,
+		      uint32_t *data);
+/* Inside: fake_wires.c */
+int fake_wires_ioctl(struct fake_vm *vm, unsigned long req, const void *arg);
 /* Inside: fake_memory.c */
 int fake_create_gmem(struct fake_kvm *fake,
 		     const struct kvm_create_guest_memfd *gmem);
