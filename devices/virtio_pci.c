@@ -83,11 +83,12 @@ static void reset_done(struct virtio_pci *p)
 
 static uint32_t read_queue(struct virtio_pci *p, uint64_t off)
 {
-	const struct virtio_queue *q = &p->dev->queues[p->queue_select];
+	const struct virtio_queue *q;
 	uint32_t value = 0;
 
 	if (p->queue_select >= p->dev->nr_queues)
 		return 0;
+	q = &p->dev->queues[p->queue_select];
 	pthread_mutex_lock(&p->dev->lock);
 	switch (off) {
 	case COMMON(queue_size):

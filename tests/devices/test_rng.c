@@ -45,7 +45,7 @@ END_TEST
 
 START_TEST(gives_no_more_than_a_page_at_a_time)
 {
-	struct fake_buf in = { fake_alloc(&d->guest, 8192, 1), 8192, true };
+	struct fake_buf in = { fake_alloc(&d->guest, 8192, 8), 8192, true };
 
 	ck_assert_uint_eq(fake_driver_request(d, 0, &in, 1), 4096);
 	ck_assert_uint_eq(*(uint8_t *)fake_at(&d->guest, in.gpa + 4096), 0);
@@ -54,7 +54,7 @@ END_TEST
 
 START_TEST(gives_nothing_to_who_offers_no_room)
 {
-	struct fake_buf out = { fake_alloc(&d->guest, 8, 1), 8, false };
+	struct fake_buf out = { fake_alloc(&d->guest, 8, 8), 8, false };
 
 	ck_assert_uint_eq(fake_driver_request(d, 0, &out, 1), 0);
 	ck_assert_uint_eq(*(uint64_t *)fake_at(&d->guest, out.gpa), 0);
