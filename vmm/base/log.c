@@ -65,13 +65,14 @@ static bool put(const char *text, size_t len, int patience)
 }
 
 /* Ends the line, for which there must be room, and writes it. */
-static void put_line(char *line)
+static void put_line(char line[LINE_LEN])
 {
 	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 	static unsigned int lost;
+	size_t n = strlen(line);
 	char note[80];
 
-	strcat(line, raw_terminal ? "\r\n" : "\n");
+	snprintf(line + n, LINE_LEN - n, raw_terminal ? "\r\n" : "\n");
 	pthread_mutex_lock(&turn);
 	snprintf(note, sizeof(note),
 		 "cvmm: warn: %u lines lost: nobody read standard error%s\n",
