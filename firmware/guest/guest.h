@@ -151,7 +151,13 @@ void power_off(void) __attribute__((noreturn));
 
 /* ---- trap.c ---- */
 
-enum { VECTOR_GP = 13, VECTOR_IPI = 32, VECTOR_TIMER, VECTOR_SPURIOUS = 47 };
+enum {
+	VECTOR_GP = 13,
+	VECTOR_IPI = 32,
+	VECTOR_TIMER,
+	VECTOR_DEVICE,
+	VECTOR_SPURIOUS = 47
+};
 
 void trap_init(void); /* on the boot CPU */
 void trap_load(void); /* on every other one */
@@ -175,6 +181,7 @@ void cpu_check_topology(unsigned int nr_cpus);
 /* ---- memory.c ---- */
 
 void memory_check(void);
+extern uint64_t memory_low_end; /* of RAM below the hole */
 
 /* ---- io.c ---- */
 

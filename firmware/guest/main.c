@@ -5,13 +5,15 @@
  *	guest.cpus=N guest.memory=SIZE	what the machine must have
  *	guest.fail=1			fail one check
  *	guest.flood=KIB			write so much to the console
- *	guest.echo=1			give back lines of input until "quit"
- *					(or switch off at "poweroff")
+ *	guest.hostile=ROUNDS		misuse every virtio device
+ *(guest.seed=N) guest.echo=1			give back lines of input until
+ *"quit" (or switch off at "poweroff")
  *	guest.hold=SECONDS		sleep so long before the end
  *	guest.end=HOW			poweroff, reboot, panic, triplefault
  *					or hang; default poweroff
  */
 #include "firmware/guest/guest.h"
+#include "firmware/guest/virtio.h"
 
 /* Documentation/arch/x86/zero-page.rst */
 #define BP_EXT_CMD_LINE 0xc8
@@ -179,6 +181,9 @@ static void extras(void)
 
 	if (n)
 		flood(n);
+	n = option_number("guest.hostile=", 0);
+	if (n)
+		hostile_check(n);
 	if (option_is("guest.echo=", "1"))
 		echo();
 	n = option_number("guest.hold=", 0);

@@ -32,6 +32,8 @@ static unsigned int nr_tables;
 static uint64_t probes[MAX_PROBES];
 static unsigned int nr_probes;
 
+uint64_t memory_low_end;
+
 static struct e820_entry e820_entry(unsigned int i)
 {
 	struct e820_entry e;
@@ -207,6 +209,7 @@ void memory_check(void)
 			high = e.addr + e.len;
 		add_probes(e.addr, e.addr + e.len);
 	}
+	memory_low_end = low;
 	size = low + (high - X86_HOLE_END);
 	asked = option_number("guest.memory=", size);
 	check_is("RAM: size", asked, size);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Virtio devices on PCI as a driver without a kernel sees them (virtio 1.2,
+ * 4.1), each with one queue in use.  There is one driver at a time: the rings
+ * are the same for all devices.
+ */
+#pragma once
+
+#include "firmware/guest/guest.h"
+
+#define VIRTIO_MAX 32
+#define QUEUE_SIZE 16
+
+/* Virtio 1.2, 5. */
+#define VIRTIO_ID_BLOCK 2
+#define VIRTIO_ID_ENTROPY 4
+
+struct virtio {
+	uint64_t config; /* of the function, in ECAM */
+	uint64_t bar;    /* where it was found; all registers are in it */
+	uint32_t common, notify, device, table; /* offsets in the BAR */
+	uint32_t notify_step;
+	unsigned int msix, window; /* capabilities, in config */
+	unsigned int slot, id, nr_queues, nr_vectors;
+	uint16_t next_avail, next_used;
+};
+
+/* 4.1.4.3: the common configuration. */
+enum {
+	COMMON_DEVICE_FEATURE_SELECT = 0,
+	COMMON_DEVICE_FEATURE = 4,
+	COMMON_DRIVER_FEATURE_SELECT = 8,
+	COMMON_DRIVER_FEATURE = 12,
+	COMMON_CONFIG_VECTOR = 16,
+	COMMON_NUM_QUEUES = 18,
+	COMMON_STATUS = 20,
+	COMMON_QUEUE_SELECT = 22,
+	COMMON_QUEUE_SIZE = 24,
+	COMMON_QUEUE_VECTOR = 26,
+	COMMON_QUEUE_ENABLE = 28,
+	COMMON_QUEUE_DESC = 32,
+	COMMON_QUEUE_AVAIL = 40,
+	COMMON_QUEUE_USED = 48,
+	COMMON_QUEUE_RESET = 58,
+	COMMON_LEN = 60,
+};
+
+/* 2.1. */
+enum {
+	STATUS_ACKNOWLEDGE = 1,
+	STATUS_DRIVER = 2,
+	STATUS_DRIVER_OK = 4,
+	STATUS_FEATURES_OK = 8,
+	STATUS_NEEDS_RESET = 0x40,
+};
+
+struct desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags, next;
+};
+enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
+
+struct ring_set {
+	struct desc desc[QUEUE_SIZE];
+	struct {
+		uint16_t flags, idx, ring[QUEUE_SIZE], used_event;
+	} avail;
+	uint16_t pad;
+	struct {
+		uint16_t flags, idx;
+		struct {
+			uint32_t id, len;
+		} ring[QUEUE_SIZE];
+		uint16_t avail_event;
+	} used;
+};
+/*
+ * Far from the image and its stacks: a garbled address still lies near, and a
+ * device that writes there must not hit what checks it.
+ */
+#define VIRTIO_RAM 0x2000000ULL
+#define VIRTIO_RAM_NEEDED (2 * VIRTIO_RAM)
+#define rings (*(volatile struct ring_set *)VIRTIO_RAM)
+#define buffer ((uint8_t *)(VIRTIO_RAM + PAGE)) /* a page, for requests */
+
+/* Finds the devices behind ECAM; how many there are. */
+unsigned int virtio_find(struct virtio *devices);
+
+/* 1, 2 or 4 bytes of configuration space, of the BAR where it is now. */
+uint32_t config_get(const struct virtio *v, unsigned int off, unsigned int len);
+void config_put(const struct virtio *v, unsigned int off, uint32_t value,
+		unsigned int len);
+uint32_t bar_get(const struct virtio *v, uint32_t off, unsigned int len);
+void bar_put(const struct virtio *v, uint32_t off, uint32_t value,
+	     unsigned int len);
+
+/* Puts the BAR at addr and turns memory accesses on. */
+void virtio_move(struct virtio *v, uint64_t addr);
+
+/* Resets it and waits for the end of that: false if it does not come. */
+bool virtio_reset(struct virtio *v);
+/* Up to and with FEATURES_OK: false if it was refused. */
+bool virtio_negotiate(struct virtio *v);
+/* A whole start with queue 0 and MSI-X, as an honest driver does it. */
+bool virtio_start(struct virtio *v);
+void virtio_enable_queue(struct virtio *v);
+
+/* Makes the chain that begins at descriptor head available. */
+void virtio_publish(struct virtio *v, uint16_t head);
+void virtio_kick(struct virtio *v);
+/* One honest request to those we know one for: it has to be done. */
+bool virtio_serves(struct virtio *v);
+/* Fills descriptors with such a request; false: none is known. */
+bool virtio_request(struct virtio *v);
+/* Waits until the status has these bits. */
+bool virtio_status_comes(struct virtio *v, uint8_t bits);
+
+void hostile_check(uint64_t rounds); /* hostile.c */
