@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/disk.h"
@@ -32,15 +33,35 @@ static int cannot_open(const struct disk_params *p, int error)
 	return err_set(-error, "%s: %s%s", p->path, what, hint);
 }
 
+/*
+ * An io_uring lets go of its files some time after its process has ended, and
+ * the next cvmm may be quicker than that: so it tries for a moment.
+ */
+#define LOCK_TRIES 25
+#define LOCK_WAIT_NS 20000000
+
+static int set_lock(const struct disk *d, short type)
+{
+	struct flock all = { .l_type = type, .l_whence = SEEK_SET };
+
+	return fcntl(d->fd, F_OFD_SETLK, &all);
+}
+
 /* A lock that ends with the file descriptor, whoever closes what else. */
 static int lock(const struct disk *d)
 {
+	const struct timespec wait = { .tv_nsec = LOCK_WAIT_NS };
 	const struct disk_params *p = &d->p;
-	struct flock all = { .l_type = p->ro ? F_RDLCK : F_WRLCK,
-			     .l_whence = SEEK_SET };
+	int rc = -1;
 
-	if (!fcntl(d->fd, F_OFD_SETLK, &all))
-		return 0;
+	for (int i = 0; rc && i < LOCK_TRIES; i++) {
+		rc = set_lock(d, p->ro ? F_RDLCK : F_WRLCK);
+		if (!rc)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			break;
+		nanosleep(&wait, NULL);
+	}
 	if (errno != EAGAIN && errno != EACCES)
 		return err_set(-errno, "%s: cannot be locked: %s", p->path,
 			       strerror(errno));
@@ -185,8 +206,10 @@ void disk_close(struct disk *d)
 {
 	if (d->engine)
 		d->engine->destroy(d);
-	if (d->is_open)
+	if (d->is_open) {
+		set_lock(d, F_UNLCK); /* see LOCK_TRIES */
 		close(d->fd);
+	}
 	free(d->bounce);
 	*d = (struct disk){ 0 };
 }
