@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of vmm/options: command lines. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "suites.h"
@@ -85,6 +86,9 @@ static const struct {
 	{ { "-k" }, "--kernel needs a value: --kernel FILE" },
 	{ { "--mem" }, "--mem needs a value: --mem SIZE" },
 	{ { "--quiet=1" }, "--quiet takes no value" },
+	{ { "--rng=yes" }, "--rng takes no value" },
+	{ { "--console", "tty" },
+	  "--console: console.mode: 'tty' is not one of serial, virtio" },
 	{ { "-c", "0" }, "--cpus: vm.cpus: '0' is not a number from 1 to 255" },
 	{ { "-m", "1" }, "--mem: vm.memory: '1M' is not from 16M to 1T" },
 	{ { "-m", "" },
@@ -112,6 +116,40 @@ START_TEST(rejects_with_one_line_that_helps)
 	ck_assert_int_lt(parse(bad[_i].args), 0);
 	ck_assert_str_eq(err_text(), bad[_i].said);
 	ck_assert_ptr_null(config.cmdline); /* destroyed */
+}
+END_TEST
+
+START_TEST(options_name_devices)
+{
+	ck_assert_int_eq(parse((const char *[]){ NULL }), 0);
+	ck_assert_uint_eq(config.rng, CONFIG_NO);
+	ck_assert_uint_eq(config.console_mode, CONFIG_CONSOLE_SERIAL);
+	ck_assert_str_eq(config.console_to, "stdio");
+	ck_assert_int_eq(parse((const char *[]){ "--rng", "--console", "virtio",
+						 NULL }),
+			 0);
+	ck_assert_uint_eq(config.rng, CONFIG_YES);
+	ck_assert_uint_eq(config.console_mode, CONFIG_CONSOLE_VIRTIO);
+}
+END_TEST
+
+/* A path in a file is relative to the file, as others are. */
+START_TEST(finds_a_consoles_path_from_its_file)
+{
+	struct temp temp;
+	const char *path;
+	char want[80];
+
+	temp_make(&temp);
+	path = temp_text(&temp, "vm.ini", "[console]\nto = unix:socket\n");
+	snprintf(want, sizeof(want), "unix:%s", temp_path(&temp, "socket"));
+	ck_assert_int_eq(parse((const char *[]){ path, NULL }), 0);
+	ck_assert_str_eq(config.console_to, want);
+	ck_assert_int_eq(parse((const char *[]){ path, "--set",
+						 "console.to=file:log", NULL }),
+			 0);
+	ck_assert_str_eq(config.console_to, "file:log");
+	temp_remove(&temp);
 }
 END_TEST
 
@@ -166,6 +204,8 @@ Suite *options_suite(void)
 			    (int)ARRAY_SIZE(good));
 	tcase_add_loop_test(tc, rejects_with_one_line_that_helps, 0,
 			    (int)ARRAY_SIZE(bad));
+	tcase_add_test(tc, options_name_devices);
+	tcase_add_test(tc, finds_a_consoles_path_from_its_file);
 	tcase_add_test(tc, options_win_over_the_file_wherever_they_stand);
 	tcase_add_test(tc, flags_add_up);
 	suite_add_tcase(s, tc);
