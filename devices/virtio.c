@@ -44,6 +44,15 @@ static void signal_index(const struct virtio *d, unsigned int i)
 		eventfd_write(fd, 1);
 }
 
+/* False if it does already. */
+static bool needs_reset(struct virtio *d)
+{
+	if (atomic_exchange(&d->broken, true))
+		return false;
+	signal_index(d, VIRTIO_CONFIG_VECTOR);
+	return true;
+}
+
 /* --- the device's side --- */
 
 static void start_queue(struct virtio *d, unsigned int i,
@@ -52,15 +61,21 @@ static void start_queue(struct virtio *d, unsigned int i,
 	static struct guest_log refused;
 	struct virtio_queue *q = &d->queues[i];
 	bool event_idx = virtio_has(d, VIRTIO_RING_F_EVENT_IDX);
-	int rc = virtq_start(&q->ring, d->mem, layout, event_idx);
+	int rc;
 
+	if (d->broken)
+		return; /* by the queue before */
+	rc = virtq_start(&q->ring, d->mem, layout, event_idx);
 	q->signal_fd = virtio_signal_fd(d, i);
 	if (!rc && d->ops->start_queue)
 		rc = d->ops->start_queue(d, i);
 	if (rc) {
-		log_guest(&refused, "%s: queue %u cannot be used", d->name, i);
 		virtq_stop(&q->ring);
-		virtio_break(d);
+		if (needs_reset(d))
+			log_guest(&refused,
+				  "%s: queue %u cannot be used; the device "
+				  "waits for a reset",
+				  d->name, i);
 		return;
 	}
 	q->running = true;
@@ -235,20 +250,17 @@ void virtio_break(struct virtio *d)
 {
 	static struct guest_log broken;
 
-	if (atomic_exchange(&d->broken, true))
-		return;
-	log_guest(&broken,
-		  "%s: the guest's driver broke the rules; the "
-		  "device waits for a reset",
-		  d->name);
-	signal_index(d, VIRTIO_CONFIG_VECTOR);
+	if (needs_reset(d))
+		log_guest(&broken,
+			  "%s: the guest's driver broke the rules; the "
+			  "device waits for a reset",
+			  d->name);
 }
 
 void virtio_lost(struct virtio *d, const char *why)
 {
 	log_err("%s: %s; the device waits for a reset", d->name, why);
-	if (!atomic_exchange(&d->broken, true))
-		signal_index(d, VIRTIO_CONFIG_VECTOR);
+	needs_reset(d);
 }
 
 void virtio_set_config(struct virtio *d, unsigned int off, const void *data,
