@@ -111,9 +111,9 @@ function check_code(code) {
 		complain("ends the process or prints: return -errno and " \
 			"err_set(); only main() prints and exits")
 	if (!test && code ~ /(^|[^_.>A-Za-z0-9])_exit[ \t]*\(/ &&
-	    FILENAME !~ /^(vmm\/(main|testvm)|devices\/passt)\.c$/)
-		complain("_exit(): for the child of a fork in testvm.c and " \
-			"passt.c only")
+	    FILENAME !~ /^(vmm\/(main|testvm|base\/child)|devices\/passt)\.c$/)
+		complain("_exit(): for the child of a fork in testvm.c, " \
+			"child.c and passt.c only")
 	# snprintf is none of them.
 	if (!test && part != "vmm/cvm" && part != "firmware" &&
 	    part != "vmm/measure" && FILENAME != "vmm/kvm/abi.h" &&

@@ -33,6 +33,7 @@ static Suite *(*const suites[])(void) = {
 	disk_suite,
 	terminal_suite,
 	event_suite,
+	child_suite,
 	fake_vm_suite,
 	fake_vcpu_suite,
 	launch_suite,
