@@ -22,6 +22,8 @@ static Suite *(*const suites[])(void) = {
 	msix_suite,
 	rng_suite,
 	vsock_suite,
+	fs_suite,
+	fs_create_suite,
 	console_suite,
 	endpoint_suite,
 	blk_suite,

@@ -18,6 +18,8 @@ Suite *virtio_pci_suite(void);
 Suite *msix_suite(void);
 Suite *rng_suite(void);
 Suite *vsock_suite(void);
+Suite *fs_suite(void);
+Suite *fs_create_suite(void);
 Suite *console_suite(void);
 Suite *endpoint_suite(void);
 Suite *blk_suite(void);

@@ -165,6 +165,23 @@ const struct config_key config_keys[] = {
 	{ "devices.rng", config_set_enum, FIELD(rng), "no",
 	  .choice = switch_names_choice,
 	  .help = "A source of random numbers from the host (virtio-rng)." },
+	{ "share.*.path", config_set_path,
+	  ITEM(shares, struct config_share, path), .kind = "path",
+	  .help = "A directory of the host for the guest to mount "
+		  "(virtio-fs).  cvmm starts a virtiofsd for it, which sees "
+		  "all memory that the guest shares with the host." },
+	{ "share.*.tag", config_set_text,
+	  ITEM(shares, struct config_share, tag), .kind = "text", .min = 1,
+	  .help = "What the guest knows it by, as in 'mount -t virtiofs TAG "
+		  "DIRECTORY': 36 bytes at most.  Without it, NAME." },
+	{ "share.*.virtiofsd", config_set_path,
+	  ITEM(shares, struct config_share, daemon), .kind = "path",
+	  .help = "The virtiofsd to start.  Without it, that in PATH, "
+		  "/usr/libexec or /usr/lib/qemu." },
+	{ "share.*.socket", config_set_path,
+	  ITEM(shares, struct config_share, socket), .kind = "path",
+	  .help = "The socket of a virtiofsd that runs already, instead of "
+		  "path." },
 	{ "vsock.cid", config_set_number, FIELD(vsock_cid), .kind = "number",
 	  .min = 3, .max = 0xfffffffe,
 	  .help = "The guest's address for sockets between it and the host, "
@@ -442,7 +459,8 @@ int config_check(const struct config *config)
 /* What the items of a list own: the strings that keys have set. */
 static void free_lists(struct config *config)
 {
-	struct config_list *const lists[] = { &config->disks, &config->nets };
+	struct config_list *const lists[] = { &config->disks, &config->nets,
+					      &config->shares };
 
 	for (const struct config_key *key = config_keys; key->name; key++) {
 		const struct config_list *list =

@@ -36,6 +36,11 @@ struct config_net { /* section [net.NAME] */
 	uint64_t queues, mtu;
 };
 
+struct config_share { /* section [share.NAME] */
+	char name[CONFIG_ITEM_NAME];
+	char *path, *tag, *socket, *daemon; /* NULL: none */
+};
+
 /* Strings are owned; a zeroed config is a valid empty one. */
 struct config {
 	char *name;
@@ -54,10 +59,11 @@ struct config {
 	enum config_switch balloon;
 	uint64_t balloon_size; /* bytes to take from the guest */
 	enum config_console console_mode;
-	char *console_to;         /* an endpoint's, or "stdio" */
-	struct config_list disks; /* struct config_disk */
-	struct config_list nets;  /* struct config_net */
-	struct expect expect;     /* what cvmm test looks for */
+	char *console_to;          /* an endpoint's, or "stdio" */
+	struct config_list disks;  /* struct config_disk */
+	struct config_list nets;   /* struct config_net */
+	struct config_list shares; /* struct config_share */
+	struct expect expect;      /* what cvmm test looks for */
 };
 
 /* Gives every key its default. */

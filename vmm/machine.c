@@ -17,7 +17,6 @@
 #include "devices/pci.h"
 #include "devices/power.h"
 #include "devices/rng.h"
-#include "devices/vsock.h"
 #include "vmm/base/event.h"
 #include "vmm/base/layout_x86.h"
 #include "vmm/base/log.h"
@@ -28,6 +27,7 @@
 #include "vmm/machine_console.h"
 #include "vmm/machine_disk.h"
 #include "vmm/machine_net.h"
+#include "vmm/machine_vhost.h"
 #include "vmm/status.h"
 
 #define STATS_MS 2000 /* between figures of the guest's memory, with -v */
@@ -137,14 +137,6 @@ static int create_vm(struct machine *m, struct kvm_sys *sys,
 	return rc;
 }
 
-static int add_vsock(struct machine *m)
-{
-	const struct vsock_params p = { .cid = m->config->vsock_cid };
-
-	return p.cid ? device_set_add(&m->devices, "vsock", vsock_create, &p)
-		     : 0;
-}
-
 static int add_balloon(struct machine *m)
 {
 	const struct balloon_params p = {
@@ -172,7 +164,7 @@ static int add_pci_devices(struct machine *m)
 	if (!rc && c->rng)
 		rc = device_set_add(s, "rng", rng_create, NULL);
 	if (!rc)
-		rc = add_vsock(m);
+		rc = machine_add_vhost(s, c);
 	if (!rc)
 		rc = add_balloon(m);
 	if (!rc)

@@ -126,6 +126,8 @@ const struct option run_option_table[] = {
 	  "add a disk; .. is ro, direct, queues=N, serial=TEXT",
 	  "disk.*.path" },
 	{ 'n', "network", "tap|user[,..]", "add a network", "net.*.mode" },
+	{ 0, "share", "PATH[,tag=T]", "add a directory of the host's",
+	  "share.*.path" },
 	{ 0, "vsock", "CID", "sockets between host and guest", "vsock.cid" },
 	{ 0, "console", "MODE", "where one types: serial or virtio",
 	  "console.mode" },
