@@ -139,7 +139,7 @@ static int open_unix(struct endpoint_place *p, const char *path)
 		return err_set(-ENAMETOOLONG,
 			       "%s: a socket's path has at most %zu characters",
 			       path, sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 	p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (p->fd < 0)
 		return err_set(-errno, "socket: %s", strerror(errno));
@@ -167,12 +167,12 @@ int endpoint_open(struct endpoint_place *p, const char *name, const char *where)
 	if (rc < 0)
 		return err_in(rc, "%s", name);
 	p->kind = (enum endpoint_kind)rc;
-	if (p->kind == ENDPOINT_FILE)
-		rc = open_file(p, path);
-	else if (p->kind == ENDPOINT_UNIX)
-		rc = open_unix(p, path);
-	else
+	if (!path)
 		rc = open_pty(p, name);
+	else if (p->kind == ENDPOINT_FILE)
+		rc = open_file(p, path);
+	else
+		rc = open_unix(p, path);
 	return rc ? err_in(rc, "%s", name) : 0;
 }
 

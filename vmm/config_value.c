@@ -325,7 +325,7 @@ int config_set_path(const struct config_setting *s, void *field)
 
 int config_set_endpoint(const struct config_setting *s, void *field)
 {
-	auto_free char *path = NULL, *all = NULL;
+	char *path, *all = NULL;
 	const char *text;
 	int rc = endpoint_parse(s->text, &text);
 
@@ -336,10 +336,12 @@ int config_set_endpoint(const struct config_setting *s, void *field)
 	rc = resolve(s, text, &path);
 	if (rc)
 		return rc;
-	if (asprintf(&all, "%.*s%s", (int)(text - s->text), s->text,
-		     path ? path : "") < 0) {
-		all = NULL;
+	rc = asprintf(&all, "%.*s%s", (int)(text - s->text), s->text,
+		      path ? path : "");
+	free(path);
+	if (rc < 0)
 		return out_of_memory();
-	}
-	return set_string(field, all);
+	free(*(char **)field);
+	*(char **)field = all;
+	return 0;
 }
