@@ -54,6 +54,7 @@ static Suite *(*const suites[])(void) = {
 	kaslr_suite,
 	unpack_suite,
 	config_suite,
+	config_list_suite,
 	options_suite,
 	help_suite,
 	expect_suite,

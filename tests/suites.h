@@ -50,6 +50,7 @@ Suite *boot_suite(void);
 Suite *unpack_suite(void);
 Suite *kaslr_suite(void);
 Suite *config_suite(void);
+Suite *config_list_suite(void);
 Suite *options_suite(void);
 Suite *help_suite(void);
 Suite *expect_suite(void);
