@@ -105,8 +105,11 @@ static struct pci_device *bar_at(struct pci_bus *pci, uint64_t addr,
 {
 	for (unsigned int i = 0; i < PCI_SLOTS; i++) {
 		struct pci_device *d = pci->slots[i];
-		uint64_t base = d ? atomic_load(&d->bar_base) : PCI_NOWHERE;
+		uint64_t base;
 
+		if (!d)
+			continue;
+		base = atomic_load(&d->bar_base);
 		if (addr < base || addr - base >= d->bar_len)
 			continue;
 		*off = addr - base;

@@ -63,16 +63,13 @@ static int set_part(struct config *config, const char *section,
 	return config_set_key(config, name, *equals ? equals + 1 : "yes");
 }
 
-int config_add_item(struct config *config, const char *key, const char *text)
+static int add_item(struct config *config, const char *key, char *parts)
 {
 	const struct config_key *k = config_keys;
-	auto_free char *copy = strdup(text);
 	char section[CONFIG_ITEM_NAME], name[CONFIG_ITEM_NAME * 2];
-	char first[128], *rest = copy, *part;
+	char first[128], *part;
 	int rc;
 
-	if (!copy)
-		return err_set(-ENOMEM, "out of memory");
 	while (strcmp(k->name, key) != 0)
 		k++; /* our own table of options has named it */
 	snprintf(section, sizeof(section), "%.*s", (int)strcspn(key, "."), key);
@@ -80,8 +77,20 @@ int config_add_item(struct config *config, const char *key, const char *text)
 		  sizeof(name));
 	snprintf(first, sizeof(first), "%s.%s%s", section, name,
 		 strrchr(key, '.'));
-	rc = config_set_key(config, first, strsep(&rest, ","));
-	while (!rc && (part = strsep(&rest, ",")))
+	rc = config_set_key(config, first, strsep(&parts, ","));
+	while (!rc && (part = strsep(&parts, ",")))
 		rc = set_part(config, section, name, part);
+	return rc;
+}
+
+int config_add_item(struct config *config, const char *key, const char *text)
+{
+	char *copy = strdup(text);
+	int rc;
+
+	if (!copy)
+		return err_set(-ENOMEM, "out of memory");
+	rc = add_item(config, key, copy);
+	free(copy);
 	return rc;
 }
