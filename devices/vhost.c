@@ -66,21 +66,23 @@ static int open_error(int rc, const char *path, const char *module)
 
 static int set_memory(struct vhost *v, const struct guest_mem *mem)
 {
-	struct {
-		struct vhost_memory head;
-		struct vhost_memory_region regions[GUEST_MAX_REGIONS];
-	} table = { .head.nregions = mem->count };
+	union { /* the table ends in an array of no length */
+		struct vhost_memory table;
+		uint8_t room[sizeof(struct vhost_memory) +
+			     GUEST_MAX_REGIONS *
+				     sizeof(struct vhost_memory_region)];
+	} u = { .table.nregions = mem->count };
 
 	for (unsigned int i = 0; i < mem->count; i++) {
 		const struct guest_region *r = &mem->regions[i];
 
-		table.regions[i] = (struct vhost_memory_region){
+		u.table.regions[i] = (struct vhost_memory_region){
 			.guest_phys_addr = r->base,
 			.memory_size = r->len,
 			.userspace_addr = (uintptr_t)r->host,
 		};
 	}
-	return vhost_ioctl(v, VHOST_SET_MEM_TABLE, &table);
+	return vhost_ioctl(v, VHOST_SET_MEM_TABLE, &u.table);
 }
 
 static int prepare(struct vhost *v, const char *path,
