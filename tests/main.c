@@ -60,6 +60,7 @@ static Suite *(*const suites[])(void) = {
 	expect_suite,
 	testrun_suite,
 	machine_suite,
+	machine_net_suite,
 	restart_suite,
 };
 /* clang-format on */

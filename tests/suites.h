@@ -56,4 +56,5 @@ Suite *help_suite(void);
 Suite *expect_suite(void);
 Suite *testrun_suite(void);
 Suite *machine_suite(void);
+Suite *machine_net_suite(void);
 Suite *restart_suite(void);

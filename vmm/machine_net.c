@@ -14,6 +14,7 @@
 /* FNV-1a, 64 bits, of a string and its terminator. */
 #define FNV_BASIS 0xcbf29ce484222325ULL
 #define FNV_PRIME 0x100000001b3ULL
+#define MIX 0x9e3779b97f4a7c15ULL /* 2^64 over the golden ratio */
 
 static uint64_t hash(uint64_t h, const char *text)
 {
@@ -27,6 +28,9 @@ void machine_make_mac(uint8_t mac[6], const char *vm, const char *net)
 {
 	uint64_t h = hash(hash(FNV_BASIS, vm), net);
 
+	/* Names that differ in the last letter differ in the middle so far. */
+	h = (h ^ h >> 32) * MIX;
+	h ^= h >> 32;
 	for (unsigned int i = 0; i < 6; i++)
 		mac[i] = (uint8_t)(h >> 8 * i);
 	/* IEEE 802: for local use, of one station. */
