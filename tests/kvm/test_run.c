@@ -292,6 +292,32 @@ START_TEST(every_end_has_its_reason_and_words)
 }
 END_TEST
 
+static unsigned int runs;
+
+static int script_delivery(struct fake_kvm *fake, unsigned int id,
+			   unsigned int n, struct kvm_run *run)
+{
+	(void)fake;
+	(void)id;
+	runs = n + 1;
+	/* A few in a row, then something else, then for ever. */
+	if (n == 7)
+		return fake_exit(run, KVM_EXIT_INTR);
+	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+	return fake_exit(run, KVM_EXIT_INTERNAL_ERROR);
+}
+
+START_TEST(an_event_that_cannot_be_delivered_is_tried_a_few_times)
+{
+	struct rig *rig = run_script(script_delivery);
+
+	ck_assert_int_eq(rig->vm.end, VM_FAILED);
+	ck_assert_uint_eq(runs, 7 + 1 + 8);
+	ck_assert_ptr_nonnull(strstr(rig->vm.end_text, "internal error 3"));
+	rig_free(rig);
+}
+END_TEST
+
 START_TEST(state_that_cannot_be_read_is_left_out)
 {
 	struct rig *rig = rig_new(512 * MIB, 1);
@@ -435,6 +461,8 @@ Suite *run_suite(void)
 	tcase_add_test(tc, interruptions_do_not_stop_a_vcpu);
 	tcase_add_loop_test(tc, every_end_has_its_reason_and_words, 0,
 			    ARRAY_SIZE(ends));
+	tcase_add_test(tc,
+		       an_event_that_cannot_be_delivered_is_tried_a_few_times);
 	tcase_add_test(tc, state_that_cannot_be_read_is_left_out);
 	tcase_add_test(tc, kick_is_never_lost);
 	tcase_add_test(tc, kick_reaches_a_vcpu_that_is_not_asleep_yet);
