@@ -23,6 +23,9 @@ static void setup(void)
 {
 	fake_guest_init(&guest);
 	fake_queue_init(&driver, &guest, SIZE);
+	/* Behind its last descriptor one that looks good. */
+	driver.layout.desc = FAKE_LOW + 0x8000;
+	fake_queue_desc(&driver, SIZE, FAKE_LOW, 1, 0, 0);
 	ck_assert_int_eq(virtq_start(&q, &guest.mem, &driver.layout, false), 0);
 }
 
@@ -221,6 +224,11 @@ static const struct {
 	  0,
 	  { { TABLE, 16, INDIRECT, 0 } },
 	  { { BUF, 1, NEXT, 1 }, { BUF, 1, 0, 0 } },
+	  -EPROTO },
+	{ "next behind a table",
+	  0,
+	  { { TABLE, 32, INDIRECT, 0 } },
+	  { { BUF, 1, NEXT, 2 }, { BUF, 1, 0, 0 }, { BUF, 1, 0, 0 } },
 	  -EPROTO },
 	{ "table that loops",
 	  0,

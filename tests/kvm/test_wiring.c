@@ -383,6 +383,9 @@ START_TEST(survives_a_kernel_that_refuses)
 		ck_assert_int_eq(w->connect(w, 0, fd, &bad), -ENOMEM);
 		ck_assert_uint_eq(sent(fd), 0);
 		fault_kvm_init(&fault, &fake.sys, 0, 0);
+		ck_assert_int_eq(w->connect(w, 0, fd, &bad), 0);
+		ck_assert_uint_eq(sent(fd), (uint64_t)X86_LAPIC << 32 | 0x42);
+		w->disconnect(w, 0, fd);
 		ck_assert_int_eq(w->connect(w, 0, fd, &good), 0);
 		ck_assert_uint_eq(sent(fd), (uint64_t)X86_LAPIC << 32 | 0x41);
 		w->disconnect(w, 0, fd);
