@@ -5,14 +5,27 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "vmm/base/err.h"
+
+/* A device has dozens of eventfds: a soft limit of 1024 is soon reached. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit); /* what lacks will be told */
+}
 
 void device_set_init(struct device_set *s, struct pci_bus *pci, struct kvm *kvm,
 		     const struct guest_mem *mem)
 {
 	*s = (struct device_set){ .pci = pci, .mem = mem };
 	kvm_wiring_init(&s->wiring, kvm);
+	raise_fd_limit();
 }
 
 int device_set_add(struct device_set *s, const char *name,

@@ -25,7 +25,10 @@ struct device_set {
 	struct device *devices[DEVICE_SET_MAX];
 };
 
-/* Prepares an empty set for a VM whose kvm, pci bus and memory outlive it. */
+/*
+ * Prepares an empty set for a VM whose kvm, pci bus and memory outlive it, and
+ * lets the process open as many files as it may.
+ */
 void device_set_init(struct device_set *s, struct pci_bus *pci, struct kvm *kvm,
 		     const struct guest_mem *mem);
 

@@ -6,6 +6,7 @@
 #define MMIO_NOBODY (X86_ECAM + 0x10000000ULL) /* between ECAM and IOAPIC */
 #define SERIAL_SCRATCH 7
 #define PCI_DEVICE(n) (X86_ECAM + ((uint64_t)(n) << 15)) /* function 0 */
+#define PCI_FUNCTION(n) ((n) << 12)
 #define PCI_CLASS 0xa
 #define PCI_CLASS_HOST_BRIDGE 0x0600
 
@@ -71,10 +72,11 @@ static void check_pci(void)
 		   mmio_read(uint8_t, PCI_DEVICE(0) + 3));
 	check_bits("PCI 00:00.0 class: host bridge", PCI_CLASS_HOST_BRIDGE,
 		   mmio_read(uint16_t, PCI_DEVICE(0) + PCI_CLASS));
-	check_bits("PCI 00:1f.0 absent, 4 bytes", 0xffffffff,
-		   mmio_read(uint32_t, PCI_DEVICE(31)));
-	check_bits("PCI 00:1f.0 absent, 2 bytes", 0xffff,
-		   mmio_read(uint16_t, PCI_DEVICE(31)));
+	/* Slots may all be taken; functions but the first never are. */
+	check_bits("PCI 00:1f.7 absent, 4 bytes", 0xffffffff,
+		   mmio_read(uint32_t, PCI_DEVICE(31) + PCI_FUNCTION(7)));
+	check_bits("PCI 00:1f.7 absent, 2 bytes", 0xffff,
+		   mmio_read(uint16_t, PCI_DEVICE(31) + PCI_FUNCTION(7)));
 }
 
 void io_check(void)
