@@ -279,14 +279,16 @@ static bool serve_one(struct fake_back *b)
 
 	if (!take(b, &m))
 		return false;
-	if (++b->messages == b->fault_at)
+	if (b->messages + 1 == b->fault_at)
 		fault = b->fault;
 	if (fault == BACK_DIES) {
 		close_fds(&m);
+		b->messages++;
 		return false;
 	}
 	want = m.flags & NEED_REPLY;
 	replies = handle(b, &m);
+	b->messages++; /* who waits for this may look at what it did */
 	b->misuse += want && (replies || !(b->acked_protocol & 8));
 	close_fds(&m);
 	if (want && !replies) {
