@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 static uint8_t memory[0x10000];
 static const struct guest_mem mem = {
 	.count = 1,
-	.regions = { { BASE, sizeof(memory), memory } },
+	.regions = { { .base = BASE, .len = sizeof(memory), .host = memory } },
 };
 static struct iothread thread;
 static struct virtio *d;
