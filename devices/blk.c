@@ -24,7 +24,9 @@ struct slot { /* a request that is under way */
 };
 
 struct blk_queue {
-	struct slot *slots, *free; /* one more than a driver can use */
+	struct slot *slots; /* one more than a driver can use */
+	struct slot *free;
+	unsigned int touched; /* of them; the others need no memory yet */
 	unsigned int under_way;
 };
 
@@ -42,6 +44,17 @@ static struct blk *blk_of(struct virtio *d)
 }
 
 /* --- requests --- */
+
+/* The next slot to use, which stays free until under_way counts it. */
+static struct slot *free_slot(struct blk_queue *q, unsigned int i)
+{
+	if (!q->free) {
+		q->free = &q->slots[q->touched++];
+		q->free->queue = i;
+		q->free->next = NULL;
+	}
+	return q->free;
+}
 
 static void give_back(struct blk *b, struct slot *s, uint8_t status)
 {
@@ -82,7 +95,7 @@ static bool take(struct blk *b, unsigned int i)
 {
 	struct blk_queue *q = &b->queues[i];
 	struct virtio *d = &b->virtio;
-	struct slot *s = q->free;
+	struct slot *s = free_slot(q, i);
 	int status;
 
 	if (!virtio_take(d, i, &s->chain))
@@ -126,14 +139,8 @@ static int blk_start_queue(struct virtio *d, unsigned int i)
 	struct blk_queue *q = &b->queues[i];
 
 	b->limits.features = d->features;
-	if (!q->slots) {
+	if (!q->slots)
 		q->slots = calloc(QUEUE_SIZE + 1, sizeof(*q->slots));
-		for (int s = 0; q->slots && s <= QUEUE_SIZE; s++) {
-			q->slots[s].queue = i;
-			q->slots[s].next = q->free;
-			q->free = &q->slots[s];
-		}
-	}
 	return q->slots ? 0 : -ENOMEM;
 }
 

@@ -123,8 +123,9 @@ static void hand_over(struct uring *u)
 /* Has something completed that nobody has looked at? */
 static bool has_completed(const struct uring *u)
 {
-	return LOAD(u->cq_tail) != *u->cq_head ||
-	       (LOAD(u->sq_flags) & IORING_SQ_TASKRUN);
+	return __atomic_load_n(u->cq_tail, __ATOMIC_SEQ_CST) != *u->cq_head ||
+	       __atomic_load_n(u->sq_flags, __ATOMIC_SEQ_CST) &
+		       IORING_SQ_TASKRUN;
 }
 
 static void uring_push(struct disk *d)
@@ -138,9 +139,8 @@ static void uring_push(struct disk *d)
 			hand_over(u);
 			reap(u);
 		} while (u->tail != u->pushed);
-		STORE(u->cq_flags, 0);
-		/* What came before that was seen gave no signal. */
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		/* What came before that was seen has given no signal. */
+		__atomic_store_n(u->cq_flags, 0, __ATOMIC_SEQ_CST);
 	} while (has_completed(u) && enter(u, 0, 0) >= 0);
 }
 
