@@ -10,8 +10,12 @@
 
 #include "vmm/base/err.h"
 
-/* How long writes are posted after one that exited. */
-#define OPEN_NS 4000000
+/*
+ * How long writes are posted after one that exited.  No one sees a delay of
+ * this length, and less often is better: the timer takes the window's mutex,
+ * for which a vCPU waits if the host has other things to do than to run us.
+ */
+#define OPEN_NS 20000000
 
 #define RING_LEN ((uint32_t)KVM_COALESCED_MMIO_MAX)
 
