@@ -103,7 +103,7 @@ fuzz:                                   ## fuzz every parser for SECONDS=60 each
 fuzz-run: $(fuzz:%=$(B)/fuzz/%)
 	$(Q)tests/fuzz/run $(B) $(SECONDS)
 coverage:                               ## line coverage of unit and native tests
-	$(Q)$(MAKE) coverage-run B=$(B)-cov SAN=--coverage HARDEN= OPT="-O0 -g"
+	$(Q)$(MAKE) coverage-run B=$(B)-cov SAN="--coverage -fprofile-update=atomic" HARDEN= OPT="-O0 -g"
 coverage-run: all $(B)/tests/run replay
 	$(Q)tests/coverage $(B)
 bench: all $(B)/tests/bench/measure $(B)/tests/bench/floor ## measure against peers and the floor
