@@ -113,12 +113,12 @@ static int connect_to(const char *path)
 	return rc;
 }
 
-/* What went wrong with our own child it has told itself. */
+/* What went wrong with our own child it has told itself, unless it told us. */
 static int explain(struct fs *fs, int rc)
 {
 	char line[256];
 
-	if (!fs->child.pid)
+	if (!fs->child.pid || rc == -EREMOTEIO)
 		return rc;
 	child_last_line(&fs->child, line, sizeof(line));
 	return *line ? err_in(rc, "virtiofsd says '%s'", line)

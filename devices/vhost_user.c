@@ -232,6 +232,24 @@ static int set_memory(struct vhost_user *v, const struct guest_mem *mem)
 		       fds, mem->count);
 }
 
+/*
+ * A guest_memfd has no size that can be asked for with lseek() (Linux 7.2:
+ * ESPIPE), which vm-memory, of virtiofsd in Rust, does before it maps a file.
+ */
+static int share_memory(struct vhost_user *v, const struct guest_mem *mem)
+{
+	int rc = set_memory(v, mem);
+
+	if (rc == -EREMOTEIO)
+		return err_set(rc,
+			       "the back end cannot map the guest's memory: "
+			       "if that is a guest_memfd, set "
+			       "memory.backing = memfd");
+	return rc ? err_set(rc, "the back end, given the guest's memory: %s",
+			    strerror(-rc))
+		  : 0;
+}
+
 /* What both understand of the protocol itself. */
 static int agree(struct vhost_user *v, unsigned int nr_queues)
 {
@@ -279,14 +297,8 @@ int vhost_user_open(struct vhost_user *v, int fd, const struct guest_mem *mem,
 	rc = meet(v);
 	if (!rc)
 		rc = agree(v, nr_queues);
-	if (!rc) {
-		rc = set_memory(v, mem);
-		if (rc)
-			err_set(rc,
-				"the back end does not take the guest's "
-				"memory: %s",
-				strerror(-rc));
-	}
+	if (!rc)
+		rc = share_memory(v, mem);
 	if (rc)
 		vhost_user_close(v);
 	return rc;
