@@ -31,12 +31,12 @@
 	 VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK | \
 	 VIRTIO_CONFIG_S_FAILED)
 
-static void wake(struct virtio *d)
+void virtio_wake(struct virtio *d)
 {
 	eventfd_write(d->wake_fd, 1);
 }
 
-static void signal_index(const struct virtio *d, unsigned int i)
+void virtio_signal(const struct virtio *d, unsigned int i)
 {
 	int fd = atomic_load(&d->signal_fd[i]);
 
@@ -49,7 +49,7 @@ static bool needs_reset(struct virtio *d)
 {
 	if (atomic_exchange(&d->broken, true))
 		return false;
-	signal_index(d, VIRTIO_CONFIG_VECTOR);
+	virtio_signal(d, VIRTIO_CONFIG_VECTOR);
 	return true;
 }
 
@@ -80,18 +80,37 @@ static void start_queue(struct virtio *d, unsigned int i,
 	}
 	q->running = true;
 	q->taken = 0;
-	if (d->ops->kick)
+	if (d->ops->kick && !q->handed_over)
 		d->ops->kick(d, i); /* it may have been rung too early */
+}
+
+void virtio_hand_over(struct virtio *d, unsigned int i)
+{
+	struct virtio_queue *q = &d->queues[i];
+
+	event_remove(&d->thread->loop, &q->kicked);
+	q->handed_over = true;
+	virtio_kick(d, i); /* what was rung before, we may have taken */
+}
+
+static void take_back(struct virtio_queue *q)
+{
+	if (q->handed_over &&
+	    event_add(&q->dev->thread->loop, &q->kicked, EPOLLIN))
+		virtio_lost(q->dev, err_text());
+	q->handed_over = false;
 }
 
 void virtio_queue_stopped(struct virtio *d, unsigned int i)
 {
 	struct virtio_queue *q = &d->queues[i];
 
+	take_back(q);
+
 	virtq_stop(&q->ring);
 	q->running = false;
 	q->stopping = false;
-	wake(d);
+	virtio_wake(d);
 }
 
 static void stop_queue(struct virtio *d, unsigned int i)
@@ -170,7 +189,7 @@ static void settle_signal(struct virtio *d, unsigned int i)
 		return;
 	q->signal_fd = fd;
 	d->ops->signal_changed(d, i);
-	signal_index(d, i);
+	virtio_signal(d, i);
 }
 
 static void on_wake(struct event_source *s, uint32_t events)
@@ -238,7 +257,7 @@ bool virtio_take(struct virtio *d, unsigned int i, struct virtq_chain *c)
 void virtio_notify(struct virtio *d, unsigned int q)
 {
 	if (virtq_must_notify(&d->queues[q].ring))
-		signal_index(d, q);
+		virtio_signal(d, q);
 }
 
 int virtio_signal_fd(const struct virtio *d, unsigned int q)
@@ -261,17 +280,6 @@ void virtio_lost(struct virtio *d, const char *why)
 {
 	log_err("%s: %s; the device waits for a reset", d->name, why);
 	needs_reset(d);
-}
-
-void virtio_set_config(struct virtio *d, unsigned int off, const void *data,
-		       unsigned int len)
-{
-	assert(off <= d->config_len && len <= d->config_len - off);
-	pthread_mutex_lock(&d->lock);
-	memcpy(d->config + off, data, len);
-	d->generation++;
-	pthread_mutex_unlock(&d->lock);
-	signal_index(d, VIRTIO_CONFIG_VECTOR);
 }
 
 /* --- the driver's side --- */
@@ -318,7 +326,7 @@ void virtio_write_status(struct virtio *d, uint8_t status)
 		d->status = status;
 	}
 	pthread_mutex_unlock(&d->lock);
-	wake(d);
+	virtio_wake(d);
 }
 
 uint32_t virtio_offered(const struct virtio *d, uint32_t select)
@@ -347,45 +355,6 @@ void virtio_accept(struct virtio *d, uint32_t select, uint32_t bits)
 	pthread_mutex_unlock(&d->lock);
 }
 
-uint8_t virtio_generation(struct virtio *d)
-{
-	uint8_t generation;
-
-	pthread_mutex_lock(&d->lock);
-	generation = d->generation;
-	pthread_mutex_unlock(&d->lock);
-	return generation;
-}
-
-void virtio_read_config(struct virtio *d, uint64_t off, void *data,
-			unsigned int len)
-{
-	pthread_mutex_lock(&d->lock);
-	if (off <= d->config_len && len <= d->config_len - off)
-		memcpy(data, d->config + off, len);
-	pthread_mutex_unlock(&d->lock);
-}
-
-void virtio_write_config(struct virtio *d, uint64_t off, const void *data,
-			 unsigned int len)
-{
-	const uint8_t *bytes = data;
-
-	pthread_mutex_lock(&d->lock);
-	/* 3.1.1: not before the features are agreed upon. */
-	if ((d->status & VIRTIO_CONFIG_S_FEATURES_OK) && off <= d->config_len &&
-	    len <= d->config_len - off)
-		for (unsigned int i = 0; i < len; i++) {
-			uint8_t mask = d->config_writable[off + i];
-			uint8_t *old = &d->config[off + i];
-
-			*old = (uint8_t)((*old & ~mask) | (bytes[i] & mask));
-			d->config_dirty |= mask != 0;
-		}
-	pthread_mutex_unlock(&d->lock);
-	wake(d);
-}
-
 void virtio_set_layout(struct virtio *d, unsigned int i,
 		       const struct virtq_layout *layout)
 {
@@ -403,7 +372,7 @@ void virtio_enable_queue(struct virtio *d, unsigned int i)
 	if (!d->resetting && !q->resetting && q->layout.size <= q->max_size)
 		q->enabled = true;
 	pthread_mutex_unlock(&d->lock);
-	wake(d);
+	virtio_wake(d);
 }
 
 void virtio_reset_queue(struct virtio *d, unsigned int i)
@@ -412,7 +381,7 @@ void virtio_reset_queue(struct virtio *d, unsigned int i)
 	if (d->features & BIT(RING_RESET))
 		d->queues[i].resetting = true;
 	pthread_mutex_unlock(&d->lock);
-	wake(d);
+	virtio_wake(d);
 }
 
 void virtio_kick(struct virtio *d, unsigned int i)
@@ -424,7 +393,7 @@ void virtio_set_signal(struct virtio *d, unsigned int i, int fd)
 {
 	atomic_store(&d->signal_fd[i], fd);
 	if (d->ops->signal_changed)
-		wake(d);
+		virtio_wake(d);
 }
 
 /* --- the life of a device --- */

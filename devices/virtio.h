@@ -84,6 +84,7 @@ struct virtio_queue {
 	/* The device's side, its own thread only. */
 	struct virtqueue ring;
 	bool running, stopping;
+	bool handed_over;   /* somebody else listens to kick_fd */
 	unsigned int taken; /* since the last kick */
 	struct virtio *dev;
 	struct event_source kicked;
@@ -150,6 +151,11 @@ static inline bool virtio_has(const struct virtio *d, unsigned int feature)
 bool virtio_take(struct virtio *d, unsigned int q, struct virtq_chain *c);
 /* Interrupts the driver for queue q if it wants that: once for a batch. */
 void virtio_notify(struct virtio *d, unsigned int q);
+/*
+ * Last in start_queue(): somebody else listens to kick_fd and takes the
+ * requests, until virtio_queue_stopped().  For a device that has a kick().
+ */
+void virtio_hand_over(struct virtio *d, unsigned int q);
 /* Any thread: the eventfd a back end signals for queue q, or -1. */
 int virtio_signal_fd(const struct virtio *d, unsigned int q);
 void virtio_queue_stopped(struct virtio *d, unsigned int q);
@@ -160,6 +166,13 @@ void virtio_lost(struct virtio *d, const char *why);
 /* Changes configuration space and tells the driver.  Any thread. */
 void virtio_set_config(struct virtio *d, unsigned int off, const void *data,
 		       unsigned int len);
+
+/* --- for virtio*.c, any thread --- */
+
+/* Has the device's thread look at what has been stored. */
+void virtio_wake(struct virtio *d);
+/* Signals the interrupt of queue i, or VIRTIO_CONFIG_VECTOR's. */
+void virtio_signal(const struct virtio *d, unsigned int i);
 
 /* --- for the transport, any thread --- */
 

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configuration space (virtio 1.2, 2.5), of what virtio.h declares. */
+#include <assert.h>
+#include <linux/virtio_config.h>
+#include <string.h>
+
+#include "devices/virtio.h"
+
+uint8_t virtio_generation(struct virtio *d)
+{
+	uint8_t generation;
+
+	pthread_mutex_lock(&d->lock);
+	generation = d->generation;
+	pthread_mutex_unlock(&d->lock);
+	return generation;
+}
+
+void virtio_read_config(struct virtio *d, uint64_t off, void *data,
+			unsigned int len)
+{
+	pthread_mutex_lock(&d->lock);
+	if (off <= d->config_len && len <= d->config_len - off)
+		memcpy(data, d->config + off, len);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void virtio_write_config(struct virtio *d, uint64_t off, const void *data,
+			 unsigned int len)
+{
+	const uint8_t *bytes = data;
+
+	pthread_mutex_lock(&d->lock);
+	/* 3.1.1: not before the features are agreed upon. */
+	if ((d->status & VIRTIO_CONFIG_S_FEATURES_OK) && off <= d->config_len &&
+	    len <= d->config_len - off)
+		for (unsigned int i = 0; i < len; i++) {
+			uint8_t mask = d->config_writable[off + i];
+			uint8_t *old = &d->config[off + i];
+
+			*old = (uint8_t)((*old & ~mask) | (bytes[i] & mask));
+			d->config_dirty |= mask != 0;
+		}
+	pthread_mutex_unlock(&d->lock);
+	virtio_wake(d);
+}
+
+void virtio_set_config(struct virtio *d, unsigned int off, const void *data,
+		       unsigned int len)
+{
+	assert(off <= d->config_len && len <= d->config_len - off);
+	pthread_mutex_lock(&d->lock);
+	memcpy(d->config + off, data, len);
+	d->generation++;
+	pthread_mutex_unlock(&d->lock);
+	virtio_signal(d, VIRTIO_CONFIG_VECTOR);
+}
