@@ -11,6 +11,7 @@
 
 #include "devices/iov.h"
 #include "devices/net_rx.h"
+#include "devices/net_vhost.h"
 #include "vmm/base/err.h"
 #include "vmm/base/log.h"
 
@@ -39,8 +40,9 @@ struct net_pair { /* a receive and a transmit queue, and an fd for both */
 struct net {
 	struct virtio dev;
 	struct net_host *host;
-	unsigned int active; /* pairs in use, the first ones */
-	bool gone;           /* the host's end is: nothing comes or goes */
+	struct net_vhost *vhost; /* who serves the pairs; NULL: we do */
+	unsigned int active;     /* pairs in use, the first ones */
+	bool gone;               /* the host's end is: nothing comes or goes */
 	struct net_pair pairs[];
 };
 
@@ -59,7 +61,7 @@ static void watch(struct net_pair *p)
 {
 	struct net *n = p->net;
 	struct event_loop *loop = &n->dev.thread->loop;
-	bool use = !n->gone && p->index < n->active;
+	bool use = !n->gone && !n->vhost && p->index < n->active;
 	uint32_t events = 0;
 
 	if (use && !p->starved && in_use(&n->dev, RX_QUEUE(p->index)))
@@ -319,7 +321,7 @@ static void net_kick(struct virtio *d, unsigned int q)
 	if (q == control_queue(n)) {
 		if (virtio_has(d, VIRTIO_NET_F_CTRL_VQ))
 			run_control(n, q);
-	} else if (q / 2 < n->host->nr_pairs) {
+	} else if (q / 2 < n->host->nr_pairs && !n->vhost) {
 		struct net_pair *p = &n->pairs[q / 2];
 
 		if (q % 2)
@@ -342,21 +344,29 @@ static void drop_stale(struct net_pair *p)
 		lose_host(n);
 }
 
-static int net_start_queue(struct virtio *d, unsigned int q)
+/* Before the first packet can come. */
+static void start_rx(struct net *n, struct net_pair *p)
 {
-	struct net *n = of(d);
-	struct net_pair *p = &n->pairs[q / 2];
+	struct virtio *d = &n->dev;
 
-	if (q % 2 || q / 2 >= n->host->nr_pairs || q == control_queue(n))
-		return 0;
 	net_rx_clear(&p->rx);
 	p->rx.merge = virtio_has(d, VIRTIO_NET_F_MRG_RXBUF);
 	p->rx.no_offload = !virtio_has(d, VIRTIO_NET_F_GUEST_CSUM);
 	if (n->host->ops->accept)
 		n->host->ops->accept(n->host, d->features);
-	if (q / 2 < n->active)
+	if (p->index < n->active)
 		drop_stale(p);
-	return 0;
+}
+
+static int net_start_queue(struct virtio *d, unsigned int q)
+{
+	struct net *n = of(d);
+
+	if (q / 2 >= n->host->nr_pairs || q == control_queue(n))
+		return 0;
+	if (q % 2 == 0)
+		start_rx(n, &n->pairs[q / 2]);
+	return n->vhost ? net_vhost_start(n->vhost, q) : 0;
 }
 
 static void net_stop_queue(struct virtio *d, unsigned int q)
@@ -372,7 +382,15 @@ static void net_stop_queue(struct virtio *d, unsigned int q)
 			net_rx_clear(&p->rx);
 		watch(p);
 	}
+	if (n->vhost && d->queues[q].handed_over)
+		net_vhost_stop(n->vhost, q);
 	virtio_queue_stopped(d, q);
+}
+
+static void net_signal_changed(struct virtio *d, unsigned int q)
+{
+	if (d->queues[q].handed_over)
+		net_vhost_set_signal(of(d)->vhost, q);
 }
 
 static void net_reset(struct virtio *d)
@@ -384,6 +402,7 @@ static void net_destroy(struct virtio *d)
 {
 	struct net *n = of(d);
 
+	net_vhost_close(n->vhost);
 	if (n->host)
 		n->host->ops->destroy(n->host);
 	virtio_destroy(d);
@@ -397,6 +416,7 @@ static const struct virtio_ops net_ops = {
 	.start_queue = net_start_queue,
 	.kick = net_kick,
 	.stop_queue = net_stop_queue,
+	.signal_changed = net_signal_changed,
 	.reset = net_reset,
 	.destroy = net_destroy,
 };
@@ -444,10 +464,13 @@ static int init(struct net *n, const struct virtio_host *host,
 	init_pairs(n);
 	rc = set_pairs(n, 1);
 	if (rc)
+		rc = err_set(rc, "%s: cannot set its queues: %s", n->host->what,
+			     strerror(-rc));
+	if (!rc && p->vhost)
+		rc = net_vhost_open(&n->vhost, p->sys, &n->dev, n->host);
+	if (rc)
 		virtio_destroy(&n->dev);
-	return rc ? err_set(rc, "%s: cannot set its queues: %s", n->host->what,
-			    strerror(-rc))
-		  : 0;
+	return rc;
 }
 
 int net_create(const struct virtio_host *host, const void *params,

@@ -144,10 +144,10 @@ static void on_failed(struct event_source *s, uint32_t events)
 	virtio_break(v->dev);
 }
 
-int vhost_attach(struct vhost *v, struct virtio *d)
+int vhost_attach(struct vhost *v, struct virtio *d, uint64_t ours)
 {
 	v->dev = d;
-	d->offered &= v->features | NOT_THE_KERNELS;
+	d->offered &= v->features | NOT_THE_KERNELS | ours;
 	v->failed = (struct event_source){ v->err_fd, on_failed };
 	return event_add(&d->thread->loop, &v->failed, EPOLLIN);
 }
@@ -188,7 +188,7 @@ static int set_ring(struct vhost *v, unsigned int index,
 int vhost_set_queue(struct vhost *v, unsigned int index, unsigned int q)
 {
 	struct virtio *d = v->dev;
-	uint64_t features = d->features & ~NOT_THE_KERNELS;
+	uint64_t features = d->features & v->features & ~NOT_THE_KERNELS;
 	int rc = vhost_ioctl(v, VHOST_SET_FEATURES, &features);
 
 	if (!rc)

@@ -34,11 +34,11 @@ int vhost_open(struct vhost *v, struct vhost_sys *sys, const char *path,
 void vhost_close(struct vhost *v); /* twice is fine */
 
 /*
- * For a device that virtio_init() has made: offers of the transport's
- * features only what the kernel has too, and breaks the device when the
- * kernel finds its driver breaking the rules.
+ * For a device that virtio_init() has made: offers only what the kernel can do
+ * too, but for `ours`, features that it need not know of; and breaks the
+ * device when the kernel finds its driver breaking the rules.
  */
-int vhost_attach(struct vhost *v, struct virtio *d);
+int vhost_attach(struct vhost *v, struct virtio *d, uint64_t ours);
 
 /* A request of one device type's, as VHOST_VSOCK_SET_RUNNING. */
 int vhost_ioctl(struct vhost *v, unsigned long request, void *arg);

@@ -134,7 +134,7 @@ int vsock_create(const struct virtio_host *host, const void *params,
 	if (!rc)
 		rc = virtio_init(&v->virtio, host, &p);
 	if (!rc)
-		rc = vhost_attach(&v->vhost, &v->virtio);
+		rc = vhost_attach(&v->vhost, &v->virtio, 0);
 	if (rc)
 		vsock_destroy(&v->virtio);
 	else

@@ -22,6 +22,7 @@ static Suite *(*const suites[])(void) = {
 	msix_suite,
 	rng_suite,
 	vsock_suite,
+	net_vhost_suite,
 	fs_suite,
 	fs_create_suite,
 	console_suite,

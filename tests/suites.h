@@ -18,6 +18,7 @@ Suite *virtio_pci_suite(void);
 Suite *msix_suite(void);
 Suite *rng_suite(void);
 Suite *vsock_suite(void);
+Suite *net_vhost_suite(void);
 Suite *fs_suite(void);
 Suite *fs_create_suite(void);
 Suite *console_suite(void);

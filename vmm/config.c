@@ -156,6 +156,11 @@ const struct config_key config_keys[] = {
 	  .kind = "number", .min = 1,
 	  .max = 8, .help = "mode tap: pairs of queues, which a guest with "
 			    "as many vCPUs uses at the same time." },
+	{ "net.*.vhost", config_set_enum,
+	  ITEM(nets, struct config_net, vhost), .value = "no",
+	  .choice = switch_names_choice,
+	  .help = "mode tap: whether the host's kernel carries the packets "
+		  "(vhost_net), with cvmm only looking on." },
 	{ "net.*.mtu", config_set_number,
 	  ITEM(nets, struct config_net, mtu), .value = "0",
 	  .kind = "number", .max = 65535,

@@ -34,6 +34,7 @@ struct config_net { /* section [net.NAME] */
 	char *socket;   /* NULL: none */
 	uint8_t mac[6]; /* zero: made of the names */
 	uint64_t queues, mtu;
+	enum config_switch vhost;
 };
 
 struct config_share { /* section [share.NAME] */

@@ -45,6 +45,8 @@ static int check(const struct config_net *net)
 		return err_set(-EINVAL, "ifname is for mode tap");
 	if (net->mode == CONFIG_NET_USER && net->queues > 1)
 		return err_set(-EINVAL, "several queues are for mode tap");
+	if (net->mode == CONFIG_NET_USER && net->vhost)
+		return err_set(-EINVAL, "vhost is for mode tap");
 	if (net->mtu && net->mtu < 68) /* virtio 1.2, 5.1.4.1 */
 		return err_set(-EINVAL, "mtu is from 68 to 65535, or 0");
 	return 0;
@@ -67,7 +69,8 @@ static int add(struct device_set *s, const struct config *config,
 	       const struct config_net *net)
 {
 	static const uint8_t none[6];
-	struct net_params params = { .mtu = (uint16_t)net->mtu };
+	struct net_params params = { .mtu = (uint16_t)net->mtu,
+				     .vhost = net->vhost == CONFIG_YES };
 	int rc = check(net);
 
 	if (!rc)

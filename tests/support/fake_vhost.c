@@ -66,7 +66,7 @@ static int set_addr(struct fake_vhost *v, const struct vhost_vring_addr *a)
 static int set_state(struct fake_vhost *v, unsigned long request,
 		     const struct vhost_vring_state *s)
 {
-	if (v->running)
+	if (v->running || v->rings[s->index].backend >= 0)
 		return -EBUSY;
 	if (request == VHOST_SET_VRING_BASE) {
 		v->rings[s->index].base = s->num;
@@ -99,6 +99,17 @@ static int set_running(struct fake_vhost *v, int on)
 	return 0;
 }
 
+static int set_backend(struct fake_vhost *v,
+		       const struct vhost_vring_file *file)
+{
+	struct fake_ring *r = &v->rings[file->index];
+
+	if (file->fd >= 0 && (!r->desc || !r->num))
+		return -EFAULT;
+	r->backend = file->fd;
+	return 0;
+}
+
 static int handle(struct fake_vhost *v, unsigned long request, void *arg)
 {
 	const struct vhost_vring_file *file = arg;
@@ -126,6 +137,8 @@ static int handle(struct fake_vhost *v, unsigned long request, void *arg)
 		return set_state(v, request, arg);
 	case VHOST_SET_VRING_ADDR:
 		return set_addr(v, arg);
+	case VHOST_NET_SET_BACKEND:
+		return set_backend(v, file);
 	case VHOST_SET_VRING_KICK:
 		v->rings[file->index].kick = file->fd;
 		return 0;
@@ -168,6 +181,7 @@ void fake_vhost_init(struct fake_vhost *v)
 			    1ULL << VIRTIO_RING_F_EVENT_IDX,
 	};
 	for (unsigned int i = 0; i < FAKE_VHOST_RINGS; i++)
-		v->rings[i] =
-			(struct fake_ring){ .kick = -1, .call = -1, .err = -1 };
+		v->rings[i] = (struct fake_ring){
+			.kick = -1, .call = -1, .err = -1, .backend = -1
+		};
 }

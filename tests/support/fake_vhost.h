@@ -18,6 +18,7 @@ struct fake_ring {
 	uint32_t num, base;
 	uint64_t desc, used, avail; /* 0: not set */
 	int kick, call, err;        /* -1: none; ours, not owned */
+	atomic_int backend;         /* of VHOST_NET_SET_BACKEND; -1: none */
 };
 
 struct fake_vhost {
