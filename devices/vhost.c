@@ -206,8 +206,12 @@ int vhost_set_queue(struct vhost *v, unsigned int index, unsigned int q)
 
 void vhost_forget_queue(struct vhost *v, unsigned int index)
 {
+	eventfd_t count;
+
 	set_file(v, VHOST_SET_VRING_KICK, index, -1);
 	set_file(v, VHOST_SET_VRING_CALL, index, -1);
+	/* What it complained of until now is over with the queue. */
+	eventfd_read(v->err_fd, &count);
 }
 
 void vhost_set_signal(struct vhost *v, unsigned int index, unsigned int q)

@@ -207,6 +207,22 @@ START_TEST(breaks_when_the_kernel_finds_the_rules_broken)
 }
 END_TEST
 
+START_TEST(forgets_complaints_with_the_driver_they_are_of)
+{
+	start();
+	kernel.complains = true;
+	for (unsigned int i = 1; i <= 20; i++) {
+		wait_for(&kernel.starts, i);
+		fake_driver_start(d, ~0ULL, 64);
+		fake_driver_interrupts(d, FAKE_CONFIG, 1);
+		ck_assert_uint_eq(fake_driver_wait_status(
+					  d, VIRTIO_CONFIG_S_DRIVER_OK, true) &
+					  VIRTIO_CONFIG_S_NEEDS_RESET,
+				  0);
+	}
+}
+END_TEST
+
 /* After the four calls of creation: 7 for each queue, and one to run. */
 START_TEST(breaks_when_any_call_to_start_it_fails)
 {
@@ -291,6 +307,7 @@ Suite *vsock_suite(void)
 	tcase_add_test(tc, has_stopped_the_kernel_when_a_reset_is_done);
 	tcase_add_loop_test(tc, stops_and_starts_with_any_one_queue, 0, 3);
 	tcase_add_test(tc, breaks_when_the_kernel_finds_the_rules_broken);
+	tcase_add_test(tc, forgets_complaints_with_the_driver_they_are_of);
 	tcase_add_loop_test(tc, breaks_when_any_call_to_start_it_fails, 0, 15);
 	tcase_add_loop_test(tc, says_why_there_can_be_none, 0,
 			    ARRAY_SIZE(refusals));

@@ -96,6 +96,8 @@ static int set_running(struct fake_vhost *v, int on)
 	v->running = on;
 	v->starts += on != 0;
 	v->stops += on == 0;
+	if (!on && v->complains)
+		eventfd_write(v->rings[0].err, 1);
 	return 0;
 }
 

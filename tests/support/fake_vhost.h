@@ -29,6 +29,7 @@ struct fake_vhost {
 
 	unsigned int calls; /* of ioctl so far */
 	bool owned, running;
+	bool complains; /* at the last moment, when it is stopped */
 	uint64_t acked, cid;
 	unsigned int nr_regions;
 	atomic_uint starts, stops; /* of SET_RUNNING */
