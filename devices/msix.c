@@ -142,6 +142,15 @@ void msix_pending_read(const struct msix *m, uint64_t off, void *data,
 	memcpy(data, (const uint8_t *)&bits + off, len);
 }
 
+void msix_clear_pending(struct msix *m)
+{
+	eventfd_t count;
+
+	for (unsigned int i = 0; i < m->nr_vectors; i++)
+		if (!m->vectors[i].connected)
+			eventfd_read(m->vectors[i].fd, &count);
+}
+
 void msix_set_control(struct msix *m, uint16_t control)
 {
 	m->control = control;

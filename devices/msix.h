@@ -43,5 +43,11 @@ void msix_table_write(struct msix *m, uint64_t off, const void *data,
 void msix_pending_read(const struct msix *m, uint64_t off, void *data,
 		       unsigned int len);
 
+/*
+ * Forgets what came for masked vectors: when its cause is gone, so is the
+ * pending bit (PCI Express 6.0, 6.1.4.5).
+ */
+void msix_clear_pending(struct msix *m);
+
 /* The guest has written the capability's message control. */
 void msix_set_control(struct msix *m, uint16_t control);

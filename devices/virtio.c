@@ -106,7 +106,6 @@ void virtio_queue_stopped(struct virtio *d, unsigned int i)
 	struct virtio_queue *q = &d->queues[i];
 
 	take_back(q);
-
 	virtq_stop(&q->ring);
 	q->running = false;
 	q->stopping = false;
@@ -195,7 +194,7 @@ static void settle_signal(struct virtio *d, unsigned int i)
 static void on_wake(struct event_source *s, uint32_t events)
 {
 	struct virtio *d = container_of(s, struct virtio, woken);
-	bool up, reset, written, busy = false;
+	bool up, reset, silent, written, busy = false;
 	eventfd_t count;
 
 	(void)events;
@@ -203,13 +202,14 @@ static void on_wake(struct event_source *s, uint32_t events)
 	pthread_mutex_lock(&d->lock);
 	up = (d->status & VIRTIO_CONFIG_S_DRIVER_OK) && !d->broken;
 	reset = d->resetting;
+	silent = d->silent;
 	written = d->config_dirty;
 	d->config_dirty = false;
 	pthread_mutex_unlock(&d->lock);
 	if (written && d->ops->config_written)
 		d->ops->config_written(d);
 	for (unsigned int i = 0; i < d->nr_queues; i++) {
-		settle_queue(d, i, up, reset);
+		settle_queue(d, i, up, reset || silent);
 		settle_signal(d, i);
 		busy |= d->queues[i].running;
 	}

@@ -104,6 +104,7 @@ struct virtio {
 	uint8_t status;
 	uint64_t features; /* the driver's; fixed from FEATURES_OK on */
 	bool resetting;
+	bool silent; /* not allowed to touch guest memory */
 	uint8_t config[VIRTIO_MAX_CONFIG];
 	uint8_t config_writable[VIRTIO_MAX_CONFIG]; /* bits */
 	unsigned int config_len;
@@ -193,5 +194,10 @@ void virtio_set_layout(struct virtio *d, unsigned int q,
 void virtio_enable_queue(struct virtio *d, unsigned int q);
 void virtio_reset_queue(struct virtio *d, unsigned int q);
 void virtio_kick(struct virtio *d, unsigned int q);
+/*
+ * May it touch guest memory?  At first it may.  A device in use that may not
+ * any more ends its queues and waits for a reset.
+ */
+void virtio_set_master(struct virtio *d, bool on);
 /* The eventfd that interrupts for queue q from now on, or -1: none. */
 void virtio_set_signal(struct virtio *d, unsigned int q, int fd);

@@ -2,6 +2,7 @@
 /* What virtio_pci.h declares.  Section numbers are those of virtio 1.2. */
 #include "devices/virtio_pci.h"
 
+#include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
 #include <stddef.h>
@@ -21,20 +22,8 @@
 #define NOTIFY_STEP 4 /* bytes from one queue's bell to the next */
 
 /* Configuration space: the header, then the capabilities. */
-#define PCI_VENDOR_ID 0x00
-#define PCI_DEVICE_ID 0x02
-#define PCI_COMMAND 0x04
-#define PCI_STATUS 0x06
-#define PCI_REVISION 0x08
-#define PCI_SUBCLASS 0x0a
-#define PCI_BAR0 0x10
-#define PCI_SUBSYSTEM_VENDOR 0x2c
-#define PCI_SUBSYSTEM 0x2e
-#define PCI_CAPABILITIES 0x34
-#define PCI_COMMAND_WRITABLE 0x0406 /* memory, bus master, INTx off */
-#define PCI_STATUS_CAPABILITIES 0x0010
-#define PCI_CAP_MSIX 0x11
-#define PCI_CAP_VENDOR 0x09
+#define COMMAND_WRITABLE \
+	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE)
 
 #define CAP_MSIX 0x40
 #define CAP_COMMON 0x50
@@ -74,6 +63,7 @@ static void reset_done(struct virtio_pci *p)
 		set_vector(p, i, VIRTIO_NO_VECTOR);
 	p->queue_select = 0;
 	memset(p->feature_select, 0, sizeof(p->feature_select));
+	p->resetting = true;
 }
 
 #define COMMON(f) offsetof(struct virtio_pci_common_cfg, f)
@@ -129,6 +119,17 @@ static uint32_t read_queue(struct virtio_pci *p, uint64_t off)
 	return value;
 }
 
+/* What the driver before has not taken of its interrupts ends with it. */
+static uint32_t read_status(struct virtio_pci *p)
+{
+	uint8_t status = virtio_read_status(p->dev);
+
+	if (p->resetting && !status)
+		msix_clear_pending(&p->msix);
+	p->resetting = p->resetting && status;
+	return status;
+}
+
 static uint32_t read_common(struct virtio_pci *p, uint64_t off)
 {
 	switch (off) {
@@ -145,7 +146,7 @@ static uint32_t read_common(struct virtio_pci *p, uint64_t off)
 	case COMMON(num_queues):
 		return p->dev->nr_queues;
 	case COMMON(device_status):
-		return virtio_read_status(p->dev);
+		return read_status(p);
 	case COMMON(config_generation):
 		return virtio_generation(p->dev);
 	case COMMON(queue_select):
@@ -357,6 +358,21 @@ static void config_reading(struct pci_device *d, unsigned int off,
 		bar_read(d, at, p->config + WINDOW_DATA, size);
 }
 
+/*
+ * PCI Local Bus 3.0, 6.2.2: without Bus Master a function writes nothing, not
+ * to memory and no interrupt either.  Linux relies on it when it hands over to
+ * another kernel (kexec).
+ */
+static void settle_master(struct virtio_pci *p)
+{
+	bool on = pci_get16(&p->pci, PCI_COMMAND) & PCI_COMMAND_MASTER;
+
+	pthread_mutex_lock(&p->lock);
+	msix_set_control(&p->msix, on ? pci_get16(&p->pci, CAP_MSIX + 2) : 0);
+	pthread_mutex_unlock(&p->lock);
+	virtio_set_master(p->dev, on);
+}
+
 static void config_written(struct pci_device *d, unsigned int off,
 			   unsigned int len)
 {
@@ -364,11 +380,8 @@ static void config_written(struct pci_device *d, unsigned int off,
 	unsigned int size;
 	uint64_t at;
 
-	if (off < CAP_MSIX + 4 && off + len > CAP_MSIX + 2) {
-		pthread_mutex_lock(&p->lock);
-		msix_set_control(&p->msix, pci_get16(d, CAP_MSIX + 2));
-		pthread_mutex_unlock(&p->lock);
-	}
+	if (off < PCI_STATUS || (off >= CAP_MSIX && off < CAP_MSIX + 4))
+		settle_master(p);
 	if (off <= WINDOW_DATA && WINDOW_DATA < off + len &&
 	    window(p, &at, &size))
 		bar_write(d, at, p->config + WINDOW_DATA, size);
@@ -378,7 +391,7 @@ static void add_cap(struct virtio_pci *p, unsigned int at, unsigned int next,
 		    uint8_t type, uint32_t off, uint32_t len)
 {
 	const struct virtio_pci_cap cap = {
-		.cap_vndr = PCI_CAP_VENDOR,
+		.cap_vndr = PCI_CAP_ID_VNDR,
 		.cap_next = (uint8_t)next,
 		.cap_len = type == VIRTIO_PCI_CAP_NOTIFY_CFG ||
 					   type == VIRTIO_PCI_CAP_PCI_CFG
@@ -397,7 +410,7 @@ static void fill_capabilities(struct virtio_pci *p)
 	uint32_t bells = p->dev->nr_queues * NOTIFY_STEP;
 	uint32_t config_len = align_up(max_of(p->dev->config_len, 4u), 4u);
 
-	pci_set16(&p->pci, CAP_MSIX, PCI_CAP_MSIX | CAP_COMMON << 8);
+	pci_set16(&p->pci, CAP_MSIX, PCI_CAP_ID_MSIX | CAP_COMMON << 8);
 	pci_set16(&p->pci, CAP_MSIX + 2, (uint16_t)(p->msix.nr_vectors - 1));
 	pci_set32(&p->pci, CAP_MSIX + 4, BAR_MSIX_TABLE);
 	pci_set32(&p->pci, CAP_MSIX + 8, BAR_MSIX_PENDING);
@@ -422,19 +435,19 @@ static void fill_header(struct virtio_pci *p)
 
 	pci_set16(&p->pci, PCI_VENDOR_ID, VIRTIO_VENDOR);
 	pci_set16(&p->pci, PCI_DEVICE_ID, VIRTIO_DEVICE + ops->id);
-	pci_set16(&p->pci, PCI_STATUS, PCI_STATUS_CAPABILITIES);
-	p->config[PCI_REVISION] = 1; /* 4.1.2.1: not transitional */
-	p->config[PCI_SUBCLASS] = ops->pci_subclass;
-	p->config[PCI_SUBCLASS + 1] = ops->pci_class;
-	pci_set16(&p->pci, PCI_SUBSYSTEM_VENDOR, VIRTIO_VENDOR);
-	pci_set16(&p->pci, PCI_SUBSYSTEM, VIRTIO_DEVICE + ops->id);
-	p->config[PCI_CAPABILITIES] = CAP_MSIX;
-	p->writable[PCI_COMMAND] = PCI_COMMAND_WRITABLE & 0xff;
-	p->writable[PCI_COMMAND + 1] = PCI_COMMAND_WRITABLE >> 8;
+	pci_set16(&p->pci, PCI_STATUS, PCI_STATUS_CAP_LIST);
+	p->config[PCI_REVISION_ID] = 1; /* 4.1.2.1: not transitional */
+	p->config[PCI_CLASS_DEVICE] = ops->pci_subclass;
+	p->config[PCI_CLASS_DEVICE + 1] = ops->pci_class;
+	pci_set16(&p->pci, PCI_SUBSYSTEM_VENDOR_ID, VIRTIO_VENDOR);
+	pci_set16(&p->pci, PCI_SUBSYSTEM_ID, VIRTIO_DEVICE + ops->id);
+	p->config[PCI_CAPABILITY_LIST] = CAP_MSIX;
+	p->writable[PCI_COMMAND] = COMMAND_WRITABLE & 0xff;
+	p->writable[PCI_COMMAND + 1] = COMMAND_WRITABLE >> 8;
 	/* The low bits of a BAR are its length. */
-	memset(p->writable + PCI_BAR0, 0xff, 8);
-	p->writable[PCI_BAR0] = 0;
-	p->writable[PCI_BAR0 + 1] = (uint8_t)(~(BAR_LEN - 1) >> 8);
+	memset(p->writable + PCI_BASE_ADDRESS_0, 0xff, 8);
+	p->writable[PCI_BASE_ADDRESS_0] = 0;
+	p->writable[PCI_BASE_ADDRESS_0 + 1] = (uint8_t)(~(BAR_LEN - 1) >> 8);
 }
 
 int virtio_pci_init(struct virtio_pci *p, struct virtio *dev,
@@ -464,6 +477,7 @@ int virtio_pci_init(struct virtio_pci *p, struct virtio *dev,
 	reset_done(p);
 	fill_header(p);
 	fill_capabilities(p);
+	virtio_set_master(dev, false);
 	rc = pci_add(pci, &p->pci);
 	if (rc < 0)
 		virtio_pci_destroy(p);

@@ -22,6 +22,7 @@ struct virtio_pci {
 	struct msix msix;
 	uint32_t feature_select[2]; /* the device's, the driver's */
 	uint16_t queue_select;
+	bool resetting; /* the driver has not yet seen the end of it */
 	uint16_t vectors[VIRTIO_MAX_QUEUES + 1];
 };
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Configuration space (virtio 1.2, 2.5), of what virtio.h declares. */
+/*
+ * Configuration space (virtio 1.2, 2.5) and what it has a say in, of what
+ * virtio.h declares.
+ */
 #include <assert.h>
 #include <linux/virtio_config.h>
 #include <string.h>
@@ -54,4 +57,14 @@ void virtio_set_config(struct virtio *d, unsigned int off, const void *data,
 	d->generation++;
 	pthread_mutex_unlock(&d->lock);
 	virtio_signal(d, VIRTIO_CONFIG_VECTOR);
+}
+
+void virtio_set_master(struct virtio *d, bool on)
+{
+	pthread_mutex_lock(&d->lock);
+	d->silent = !on;
+	if (d->silent && (d->status & VIRTIO_CONFIG_S_DRIVER_OK))
+		virtio_break(d); /* under the lock: not the next driver's */
+	pthread_mutex_unlock(&d->lock);
+	virtio_wake(d);
 }

@@ -243,7 +243,7 @@ static void try_moves(struct virtio *v, const struct virtio *all,
 	for (unsigned int i = 0; i < ARRAY_SIZE(places); i++) {
 		virtio_move(v, places[i]);
 		same = same && load64(0x100000) == code;
-		config_put(v, PCI_COMMAND, i, 2);
+		config_put(v, PCI_COMMAND, i | 4, 2);
 	}
 	for (unsigned int i = 0; i < nr; i++) {
 		virtio_move(v, all[i].bar);

@@ -5,6 +5,7 @@
 /* PCI Local Bus 3.0, 6.1 and 6.8; virtio 1.2, 4.1.2 and 4.1.4. */
 #define PCI_COMMAND 0x04
 #define PCI_COMMAND_ON 0x0006 /* memory, bus master */
+#define PCI_COMMAND_MASTER 0x0004
 #define PCI_BAR0 0x10
 #define PCI_BAR1 0x14
 #define PCI_CAPABILITIES 0x34
@@ -118,7 +119,7 @@ unsigned int virtio_find(struct virtio *devices)
 
 void virtio_move(struct virtio *v, uint64_t addr)
 {
-	config_put(v, PCI_COMMAND, 0, 2);
+	config_put(v, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 	config_put(v, PCI_BAR0, (uint32_t)addr, 4);
 	config_put(v, PCI_BAR1, (uint32_t)(addr >> 32), 4);
 	config_put(v, PCI_COMMAND, PCI_COMMAND_ON, 2);

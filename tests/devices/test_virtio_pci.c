@@ -5,6 +5,7 @@
 #include <linux/virtio_pci.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "suites.h"
 #include "support/toy.h"
@@ -14,6 +15,7 @@
 #define BAR_LEN 0x8000
 #define COMMAND 0x04
 #define MEMORY 0x0002
+#define MASTER 0x0004
 #define BAR0 0x10
 #define BAR1 0x14
 #define STATUS_READY 0x0b
@@ -54,10 +56,10 @@ static void move(gpa_t to)
 {
 	gpa_t by = to - (d->common & ~(gpa_t)(BAR_LEN - 1));
 
-	fake_config_out(d, COMMAND, 0, 2);
+	fake_config_out(d, COMMAND, MASTER, 2);
 	fake_config_out(d, BAR0, (uint32_t)to, 4);
 	fake_config_out(d, BAR1, (uint32_t)(to >> 32), 4);
-	fake_config_out(d, COMMAND, MEMORY, 2);
+	fake_config_out(d, COMMAND, MEMORY | MASTER, 2);
 	d->common += by;
 	d->device += by;
 	d->notify += by;
@@ -155,7 +157,7 @@ START_TEST(bar_tells_its_size)
 	ck_assert_uint_eq(fake_config_in(d, BAR0, 4),
 			  ~(uint32_t)(BAR_LEN - 1) | 4);
 	ck_assert_uint_eq(fake_config_in(d, BAR1, 4), 0xffffffff);
-	fake_config_out(d, COMMAND, MEMORY, 2); /* it would wrap */
+	fake_config_out(d, COMMAND, MEMORY | MASTER, 2); /* it would wrap */
 	ck_assert_uint_eq(d->wiring.nr_bells, 0);
 	fake_config_out(d, BAR0, low, 4);
 	fake_config_out(d, BAR1, 0, 4);
@@ -214,7 +216,7 @@ END_TEST
 START_TEST(is_not_there_with_memory_off)
 {
 	fake_driver_start(d, ~0ULL, 8);
-	fake_config_out(d, COMMAND, 0, 2);
+	fake_config_out(d, COMMAND, MASTER, 2);
 	ck_assert_uint_eq(fake_in(d, d->common, 4), 0xffffffff);
 	ck_assert_uint_eq(d->wiring.nr_bells, 0);
 	fake_out(d, d->common + COMMON(device_status), 0, 1);
@@ -230,7 +232,7 @@ START_TEST(works_without_bells)
 {
 	fake_config_out(d, COMMAND, 0, 2);
 	d->wiring.bell_error = -ENOSPC;
-	fake_config_out(d, COMMAND, MEMORY, 2);
+	fake_config_out(d, COMMAND, MEMORY | MASTER, 2);
 	ck_assert_uint_eq(d->wiring.nr_bells, 0);
 	fake_driver_start(d, ~0ULL, 8);
 	serves();
@@ -324,7 +326,7 @@ START_TEST(window_reaches_all_of_the_bar)
 	fake_config_out(d, w + 8, off + COMMON(num_queues), 4);
 	fake_config_out(d, w + 12, 2, 4);
 	ck_assert_uint_eq(fake_config_in(d, w + 16, 2), TOY_QUEUES);
-	fake_config_out(d, COMMAND, MEMORY, 2);
+	fake_config_out(d, COMMAND, MEMORY | MASTER, 2);
 }
 END_TEST
 
@@ -352,6 +354,85 @@ START_TEST(window_to_nowhere_does_nothing)
 }
 END_TEST
 
+/* ---- Bus Master ---- */
+
+/* Publishes a buffer of queue 1 and rings; one that stays as it is. */
+static const uint8_t *ask(void)
+{
+	struct fake_buf in = { fake_alloc(&d->guest, 64, 1), 64, true };
+	struct fake_queue *q = &d->queues[1];
+
+	fake_queue_add(q, &in, 1);
+	fake_driver_kick(d, 1);
+	return fake_at(&d->guest, in.gpa);
+}
+
+START_TEST(does_nothing_before_it_is_a_bus_master)
+{
+	uint32_t head, len;
+
+	fake_config_out(d, COMMAND, MEMORY, 2);
+	fake_driver_start(d, ~0ULL, 8);
+	ask();
+	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	ck_assert(!fake_queue_used(&d->queues[1], &head, &len));
+	fake_config_out(d, COMMAND, MEMORY | MASTER, 2);
+	ck_assert_uint_eq(fake_driver_used(d, 1, &head), 64);
+}
+END_TEST
+
+START_TEST(ends_when_it_is_no_bus_master_any_more)
+{
+	uint32_t head, len;
+
+	fake_driver_start(d, ~0ULL, 8);
+	serves();
+	fake_driver_interrupts(d, 1, 0);
+	fake_config_out(d, COMMAND, MEMORY, 2);
+	fake_driver_wait_status(d, VIRTIO_CONFIG_S_NEEDS_RESET, true);
+	ask();
+	fake_config_out(d, COMMAND, MEMORY | MASTER, 2);
+	ask();
+	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	ck_assert(!fake_queue_used(&d->queues[1], &head, &len));
+	fake_driver_start(d, ~0ULL, 8);
+	serves();
+}
+END_TEST
+
+START_TEST(sends_no_interrupt_without_being_a_bus_master)
+{
+	fake_driver_start(d, ~0ULL, 8);
+	fake_config_out(d, COMMAND, MEMORY, 2);
+	/* That it needs a reset is something to interrupt for. */
+	ck_assert_uint_eq(fake_driver_interrupts(d, FAKE_CONFIG, 20), 0);
+	fake_config_out(d, COMMAND, MEMORY | MASTER, 2);
+	ck_assert_uint_eq(fake_driver_interrupts(d, FAKE_CONFIG, FAKE_WAIT_MS),
+			  1);
+}
+END_TEST
+
+/* ---- Interrupts that nobody took ---- */
+
+START_TEST(forgets_pending_interrupts_with_a_reset)
+{
+	uint32_t head;
+
+	fake_driver_start(d, ~0ULL, 8);
+	fake_out(d, d->table + 1 * MSIX_ENTRY_LEN + 12, 1, 4);
+	ask();
+	ck_assert_uint_eq(fake_driver_used(d, 1, &head), 64);
+	while (!fake_in(d, d->pending, 8))
+		;
+	ck_assert_uint_eq(fake_in(d, d->pending, 8), 1 << 1);
+	fake_driver_reset(d);
+	ck_assert_uint_eq(fake_in(d, d->pending, 8), 0);
+	fake_driver_start(d, ~0ULL, 8);
+	ck_assert_uint_eq(fake_driver_interrupts(d, 1, 20), 0);
+	serves();
+}
+END_TEST
+
 Suite *virtio_pci_suite(void)
 {
 	Suite *s = suite_create("virtio_pci");
@@ -373,6 +454,10 @@ Suite *virtio_pci_suite(void)
 	tcase_add_test(tc, window_reaches_all_of_the_bar);
 	tcase_add_loop_test(tc, window_to_nowhere_does_nothing, 0,
 			    ARRAY_SIZE(windows));
+	tcase_add_test(tc, does_nothing_before_it_is_a_bus_master);
+	tcase_add_test(tc, ends_when_it_is_no_bus_master_any_more);
+	tcase_add_test(tc, sends_no_interrupt_without_being_a_bus_master);
+	tcase_add_test(tc, forgets_pending_interrupts_with_a_reset);
 	suite_add_tcase(s, tc);
 	return s;
 }

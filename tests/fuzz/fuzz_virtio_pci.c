@@ -175,7 +175,7 @@ static void start(unsigned int f)
 	put(config(f, 0x04), 0, 2);
 	put(config(f, 0x10), (uint32_t)bar, 4);
 	put(config(f, 0x14), 0, 4);
-	put(config(f, 0x04), 2, 2);
+	put(config(f, 0x04), 6, 2);
 	put(bar + COMMON(device_status), 0, 1);
 	run_devices();
 	must(get(bar + COMMON(device_status), 1) == 0);
@@ -220,7 +220,10 @@ static void serve(unsigned int f)
 
 /* ---- A hostile one ---- */
 
-/* A line is connected if and only if nothing masks its vector. */
+/*
+ * A line is connected if and only if nothing masks its vector, and the
+ * function is a bus master.
+ */
 static void check_lines(unsigned int f)
 {
 	const struct msix *x = &m.fns[f].msix;
@@ -231,6 +234,7 @@ static void check_lines(unsigned int f)
 			    !(v->entry[3] & 1) && v->entry[2] != 0xbad;
 
 		must(m.connected[v->line] == open);
+		must(!open || m.fns[f].config[0x04] & 0x04);
 	}
 }
 
