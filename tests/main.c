@@ -40,6 +40,7 @@ static Suite *(*const suites[])(void) = {
 	fake_vm_suite,
 	fake_vcpu_suite,
 	launch_suite,
+	convert_suite,
 	launch_device_suite,
 	cpuid_suite,
 	exit_suite,

@@ -119,9 +119,9 @@ static int create_vm(struct machine *m, struct kvm_sys *sys,
 	struct memory_range ranges[ARRAY_SIZE(map->ram)];
 	struct vm_params p = {
 		.cvm = cvm_find(c->cvm),
-		.backing = c->backing == CONFIG_BACKING_MEMFD
-				   ? MEMORY_MEMFD
-				   : MEMORY_GUEST_MEMFD,
+		.store = c->backing == CONFIG_BACKING_MEMFD
+				 ? &store_memfd
+				 : &store_guest_memfd,
 		.ranges = ranges,
 		.nr_ranges = map->nr_ram,
 		.nr_vcpus = (unsigned int)c->cpus,
@@ -265,10 +265,10 @@ static void report(const struct machine *m)
 			  vcpu_describe(&vm->vcpus[i], state, sizeof(state)));
 
 	log_debug("%s: guest RAM: %" PRIu64 " bytes, %" PRIu64
-		  " allocated in %s",
+		  " private and %" PRIu64 " shared allocated in %s",
 		  m->config->name, vm->memory.len,
-		  memory_allocated(&vm->memory),
-		  vm->memory.backing == MEMORY_MEMFD ? "memfd" : "guest_memfd");
+		  memory_allocated(&vm->memory, true),
+		  memory_allocated(&vm->memory, false), vm->memory.store->name);
 	log_debug("%s: exits: %" PRIu64 " pio, %" PRIu64 " mmio, %" PRIu64
 		  " interrupted; accesses to nothing: %lu pio, %lu mmio",
 		  m->config->name, vm_exits(vm, EXIT_PIO),

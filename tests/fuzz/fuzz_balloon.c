@@ -31,9 +31,13 @@ static void setup(void)
 	if (host == MAP_FAILED)
 		abort();
 	mem.count = 2;
-	mem.regions[0] = (struct guest_region){ 0, LOW_LEN, host, fd, 0 };
-	mem.regions[1] = (struct guest_region){ HIGH, HIGH_LEN, host + LOW_LEN,
-						fd, LOW_LEN };
+	mem.regions[0] =
+		(struct guest_region){ .len = LOW_LEN, .host = host, .fd = fd };
+	mem.regions[1] = (struct guest_region){ .base = HIGH,
+						.len = HIGH_LEN,
+						.host = host + LOW_LEN,
+						.fd = fd,
+						.fd_off = LOW_LEN };
 }
 
 static void check(const struct balloon_count *count)

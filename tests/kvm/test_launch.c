@@ -21,19 +21,19 @@ static int power_off(struct fake_kvm *fake, unsigned int id, unsigned int n,
 static const struct launch {
 	uint64_t memory;
 	unsigned int nr_vcpus;
-	enum memory_backing backing;
+	const struct store_ops *store;
 	const char *golden;
 } launches[] = {
-	{ 512 * MIB, 1, MEMORY_GUEST_MEMFD, "tests/golden/launch_none.txt" },
-	{ 5 * GIB, 2, MEMORY_GUEST_MEMFD, "tests/golden/launch_none_5g.txt" },
-	{ 512 * MIB, 1, MEMORY_MEMFD, "tests/golden/launch_none_memfd.txt" },
+	{ 512 * MIB, 1, &store_guest_memfd, "tests/golden/launch_none.txt" },
+	{ 5 * GIB, 2, &store_guest_memfd, "tests/golden/launch_none_5g.txt" },
+	{ 512 * MIB, 1, &store_memfd, "tests/golden/launch_none_memfd.txt" },
 };
 
 static struct rig *rig_for(const struct launch *launch)
 {
 	struct rig *rig = rig_new(launch->memory, launch->nr_vcpus);
 
-	rig->params.backing = launch->backing;
+	rig->params.store = launch->store;
 	return rig;
 }
 
@@ -283,9 +283,9 @@ START_TEST(refuses_a_type_it_can_only_probe)
 {
 	struct rig *rig = rig_for(&launches[0]);
 
-	rig->params.cvm = &cvm_sw;
+	rig->params.cvm = &cvm_tdx;
 	ck_assert_int_eq(rig_start(rig), -EOPNOTSUPP);
-	ck_assert_ptr_nonnull(strstr(err_text(), "VM type sw"));
+	ck_assert_ptr_nonnull(strstr(err_text(), "VM type tdx"));
 	rig_destroy_vm(rig);
 	rig_free(rig);
 }

@@ -39,16 +39,17 @@ static void teardown(void)
 START_TEST(ranges_are_slots_of_one_file)
 {
 	const struct fake_slot *slots = fake.vm.slots;
-	bool gmem = _i == MEMORY_GUEST_MEMFD;
+	bool gmem = _i == 0;
 
-	ck_assert_int_eq(memory_init(&mem, &kvm, (enum memory_backing)_i,
+	ck_assert_int_eq(memory_init(&mem, &kvm,
+				     gmem ? &store_guest_memfd : &store_memfd,
 				     ranges, 2),
 			 0);
 	for (int i = 0; i < 2; i++) {
 		ck_assert(slots[i].used);
 		ck_assert_uint_eq(slots[i].gpa, ranges[i].gpa);
 		ck_assert_uint_eq(slots[i].len, ranges[i].len);
-		ck_assert_int_eq(slots[i].gmem, gmem ? mem.fd : -1);
+		ck_assert_int_eq(slots[i].gmem, gmem ? mem.gmem_fd : -1);
 		ck_assert_uint_eq(slots[i].gmem_off, gmem && i ? 3 * GIB : 0);
 		ck_assert_uint_eq(slots[i].host,
 				  (uintptr_t)mem.map + (i ? 3 * GIB : 0));
@@ -63,7 +64,7 @@ START_TEST(guest_addresses_lead_to_the_right_bytes)
 {
 	uint8_t byte = 0;
 
-	ck_assert_int_eq(memory_init(&mem, &kvm, MEMORY_GUEST_MEMFD, ranges, 2),
+	ck_assert_int_eq(memory_init(&mem, &kvm, &store_guest_memfd, ranges, 2),
 			 0);
 	/* Zeroes at first; the hole is not there. */
 	ck_assert(guest_read(&mem.guest, 6 * GIB - 1, &byte, 1));
@@ -81,12 +82,12 @@ END_TEST
 /* Of the other backing only the kernel can tell. */
 START_TEST(only_what_was_touched_is_allocated)
 {
-	ck_assert_int_eq(memory_init(&mem, &kvm, MEMORY_MEMFD, ranges, 2), 0);
-	ck_assert_uint_eq(memory_allocated(&mem), 0);
+	ck_assert_int_eq(memory_init(&mem, &kvm, &store_memfd, ranges, 2), 0);
+	ck_assert_uint_eq(memory_allocated(&mem, false), 0);
 	for (gpa_t gpa = 0; gpa < 16 * MIB; gpa += 4 * MIB)
 		ck_assert(guest_write(&mem.guest, 5 * GIB + gpa, "x", 1));
-	ck_assert_uint_ge(memory_allocated(&mem), 4 * PAGE_SIZE);
-	ck_assert_uint_le(memory_allocated(&mem), 16 * MIB);
+	ck_assert_uint_ge(memory_allocated(&mem, false), 4 * PAGE_SIZE);
+	ck_assert_uint_le(memory_allocated(&mem, false), 16 * MIB);
 }
 END_TEST
 
@@ -97,12 +98,12 @@ START_TEST(what_is_discarded_is_not_allocated_any_more)
 	uint8_t byte = 1;
 	gpa_t gpa;
 
-	ck_assert_int_eq(memory_init(&mem, &kvm, MEMORY_MEMFD, ranges, 2), 0);
+	ck_assert_int_eq(memory_init(&mem, &kvm, &store_memfd, ranges, 2), 0);
 	memset(guest_at(&mem.guest, high, 4 * MIB), 1, 4 * MIB);
-	before = memory_allocated(&mem);
+	before = memory_allocated(&mem, false);
 	ck_assert_uint_ge(before, 4 * MIB);
 	ck_assert_int_eq(guest_discard(&mem.guest, high + MIB, 3 * MIB), 0);
-	ck_assert_uint_eq(memory_allocated(&mem), before - 3 * MIB);
+	ck_assert_uint_eq(memory_allocated(&mem, false), before - 3 * MIB);
 	/* Zeros, and only where it was said. */
 	ck_assert(guest_read(&mem.guest, high + MIB, &byte, 1));
 	ck_assert_uint_eq(byte, 0);
@@ -131,7 +132,7 @@ static const struct {
 
 START_TEST(rejects_discards_of_what_is_no_whole_page_of_ram)
 {
-	ck_assert_int_eq(memory_init(&mem, &kvm, MEMORY_MEMFD, ranges, 2), 0);
+	ck_assert_int_eq(memory_init(&mem, &kvm, &store_memfd, ranges, 2), 0);
 	ck_assert_int_eq(guest_discard(&mem.guest, discards[_i].gpa,
 				       discards[_i].len),
 			 -EINVAL);
@@ -144,16 +145,16 @@ START_TEST(memfd_needs_nothing_of_the_kernel)
 {
 	fake_kvm_set_cap(&fake, KVM_CAP_GUEST_MEMFD_FLAGS, 0);
 	fake.knows_gmem = false;
-	ck_assert_int_eq(memory_init(&mem, &kvm, MEMORY_MEMFD, ranges, 2), 0);
+	ck_assert_int_eq(memory_init(&mem, &kvm, &store_memfd, ranges, 2), 0);
 	/* Not to be inherited by what the VMM may start. */
-	ck_assert_int_eq(fcntl(mem.fd, F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(fcntl(mem.memfd, F_GETFD), FD_CLOEXEC);
 }
 END_TEST
 
 START_TEST(missing_guest_memfd_names_the_other_backing)
 {
 	fake_kvm_set_cap(&fake, KVM_CAP_GUEST_MEMFD_FLAGS, _i);
-	ck_assert_int_eq(memory_init(&mem, &kvm, MEMORY_GUEST_MEMFD, ranges, 2),
+	ck_assert_int_eq(memory_init(&mem, &kvm, &store_guest_memfd, ranges, 2),
 			 -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(err_text(), "Linux 6.18"));
 	ck_assert_ptr_nonnull(strstr(err_text(), "memory.backing = memfd"));
@@ -167,7 +168,7 @@ START_TEST(a_slot_that_is_refused_says_where)
 		{ .gpa = MIB - PAGE_SIZE, .len = MIB }, /* overlaps */
 	};
 
-	ck_assert_int_eq(memory_init(&mem, &kvm, MEMORY_GUEST_MEMFD, odd, 2),
+	ck_assert_int_eq(memory_init(&mem, &kvm, &store_guest_memfd, odd, 2),
 			 -EEXIST);
 	ck_assert_str_eq(err_text(), "RAM at 0xff000: "
 				     "KVM_SET_USER_MEMORY_REGION2: "

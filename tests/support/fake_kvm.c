@@ -3,6 +3,7 @@
 #include "support/fake_kvm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -191,6 +192,8 @@ static int vm_ioctl(struct fake_kvm *fake, unsigned long req, void *arg)
 	case KVM_SET_USER_MEMORY_REGION2:
 		return fake->knows_gmem ? fake_set_region(fake, arg, true)
 					: -ENOTTY;
+	case KVM_SET_MEMORY_ATTRIBUTES:
+		return fake_set_attributes(fake, arg);
 	case KVM_IRQFD:
 	case KVM_IOEVENTFD:
 	case KVM_SET_GSI_ROUTING:
@@ -317,10 +320,37 @@ static void fake_close(struct kvm_sys *sys, int fd)
 	} else {
 		if (f->memfd >= 0)
 			close(f->memfd);
+		if (f->kind == FAKE_VM) {
+			free(fake->vm.attributes);
+			fake->vm.attributes = NULL;
+		}
 		f->kind = FAKE_FREE;
 		fake->open_fds--;
 	}
 	pthread_mutex_unlock(&fake->lock);
+}
+
+/* A file of the process's own is punched for real. */
+static int fake_punch(struct kvm_sys *sys, int fd, uint64_t off, uint64_t len)
+{
+	struct fake_kvm *fake = fake_of(sys);
+	const struct fake_fd *f;
+	int rc = 0;
+
+	pthread_mutex_lock(&fake->lock);
+	f = fake_find_fd(fake, fd);
+	if (f && f->kind != FAKE_GMEM)
+		rc = -EBADF;
+	/* kvm_gmem_fallocate(), guest_memfd.c:308-320 */
+	if (f && (off % PAGE_SIZE || len % PAGE_SIZE || !len))
+		rc = -EINVAL;
+	if (f)
+		fd = f->memfd;
+	pthread_mutex_unlock(&fake->lock);
+	if (!rc && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			     (off_t)off, (off_t)len))
+		rc = -errno;
+	return rc;
 }
 
 void fake_kvm_init(struct fake_kvm *fake)
@@ -330,7 +360,8 @@ void fake_kvm_init(struct fake_kvm *fake)
 				      .ioctl = fake_ioctl,
 				      .map = fake_map,
 				      .unmap = fake_unmap,
-				      .close = fake_close };
+				      .close = fake_close,
+				      .punch = fake_punch };
 	fake->api_version = KVM_API_VERSION;
 	fake->run_size = FAKE_RUN_SIZE;
 	fake->maxphyaddr = 46;

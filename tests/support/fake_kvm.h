@@ -21,6 +21,7 @@
 #define FAKE_MAX_VCPUS 255
 #define FAKE_MAX_SLOTS 16
 #define FAKE_MAX_MAPS 512
+#define FAKE_MAX_GFN (64 * GIB / PAGE_SIZE) /* it keeps attributes of */
 #define FAKE_RUN_SIZE 12288 /* kvm_run, PIO data, coalesced MMIO: x86 */
 #define FAKE_RING_OFFSET 8192
 
@@ -77,7 +78,9 @@ struct fake_vm { /* the VM made last; another may be made once it is gone */
 	unsigned int nr_vcpus;
 	struct fake_vcpu vcpus[FAKE_MAX_VCPUS];
 	struct fake_slot slots[FAKE_MAX_SLOTS];
-	uint64_t pre_faulted;                 /* bytes */
+	uint64_t pre_faulted; /* bytes */
+	uint64_t *attributes; /* of FAKE_MAX_GFN, a bit each: private */
+	unsigned int attribute_calls;
 	struct kvm_coalesced_mmio_zone zone;  /* size 0: none */
 	struct kvm_coalesced_mmio_ring *ring; /* vCPU 0's mapping has it */
 	struct fake_wires wires;
@@ -155,8 +158,16 @@ int fake_exit_pio(struct kvm_run *run, int direction, uint16_t port,
 		  uint8_t size, uint32_t count, const void *data);
 int fake_exit_mmio(struct kvm_run *run, bool write, uint64_t gpa, uint32_t len,
 		   const void *data);
-/* KVM_HC_MAP_GPA_RANGE, if the VM has it exit; else a write to port 0x80. */
+/*
+ * KVM_HC_MAP_GPA_RANGE of some pages, if the VM has it exit; else a write to
+ * port 0x80.  Its ret is stale, as before Linux 7.2.
+ */
+int fake_exit_map_gpa(const struct fake_kvm *fake, struct kvm_run *run,
+		      uint64_t gpa, uint64_t pages, uint64_t attributes);
 int fake_exit_hypercall(const struct fake_kvm *fake, struct kvm_run *run);
+#define FAKE_STALE_RET 0x57a1e
+/* Gives -EFAULT, as KVM_RUN does then. */
+int fake_exit_memory_fault(struct kvm_run *run, uint64_t gpa, bool private);
 uint8_t *fake_pio_data(struct kvm_run *run);
 /* A guest writes a byte to a port: true if KVM keeps it and does not exit. */
 bool fake_post(struct fake_kvm *fake, uint16_t port, uint8_t byte);
@@ -178,6 +189,10 @@ int fake_create_gmem(struct fake_kvm *fake,
 		     const struct kvm_create_guest_memfd *gmem);
 int fake_set_region(struct fake_kvm *fake,
 		    const struct kvm_userspace_memory_region2 *r, bool two);
+int fake_set_attributes(struct fake_kvm *fake,
+			const struct kvm_memory_attributes *set);
+/* Is the page at gpa private, as the kernel sees it? */
+bool fake_is_private(struct fake_kvm *fake, uint64_t gpa);
 int fake_pre_fault(struct fake_kvm *fake, struct kvm_pre_fault_memory *range);
 bool fake_vm_is_private(const struct fake_kvm *fake);
 int fake_add_fd(struct fake_kvm *fake, enum fake_kind kind);

@@ -3,6 +3,7 @@
 #include "support/fake_kvm.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -211,4 +212,53 @@ int fake_pre_fault(struct fake_kvm *fake, struct kvm_pre_fault_memory *range)
 	}
 	/* "0 if at least one page is processed" */
 	return range->size == full ? rc : 0;
+}
+
+/*
+ * kvm_vm_ioctl_set_mem_attributes(), kvm_main.c:2559-2647; api.rst,
+ * KVM_SET_MEMORY_ATTRIBUTES.  All or nothing; gfns need no slot.
+ */
+int fake_set_attributes(struct fake_kvm *fake,
+			const struct kvm_memory_attributes *set)
+{
+	uint64_t known =
+		fake_vm_is_private(fake)
+			? (uint64_t)fake_kvm_cap(fake,
+						 KVM_CAP_MEMORY_ATTRIBUTES)
+			: 0;
+	uint64_t first = set->address / PAGE_SIZE;
+	uint64_t nr = set->size / PAGE_SIZE;
+
+	if (!fake->knows_gmem)
+		return -ENOTTY;
+	if (set->flags || set->attributes & ~known)
+		return -EINVAL;
+	if (!set->size || set->address + set->size < set->address)
+		return -EINVAL;
+	if (set->address % PAGE_SIZE || set->size % PAGE_SIZE)
+		return -EINVAL;
+	if (first + nr > FAKE_MAX_GFN)
+		return -ENOMEM; /* the fake's own limit */
+	if (!fake->vm.attributes)
+		fake->vm.attributes = calloc(FAKE_MAX_GFN / 64, 8);
+	if (!fake->vm.attributes)
+		return -ENOMEM;
+	for (uint64_t i = first; i < first + nr; i++)
+		if (set->attributes)
+			fake->vm.attributes[i / 64] |= 1ULL << i % 64;
+		else
+			fake->vm.attributes[i / 64] &= ~(1ULL << i % 64);
+	fake->vm.attribute_calls++;
+	return 0;
+}
+
+bool fake_is_private(struct fake_kvm *fake, uint64_t gpa)
+{
+	uint64_t i = gpa / PAGE_SIZE;
+	bool is;
+
+	pthread_mutex_lock(&fake->lock);
+	is = fake->vm.attributes && fake->vm.attributes[i / 64] >> i % 64 & 1;
+	pthread_mutex_unlock(&fake->lock);
+	return is;
 }

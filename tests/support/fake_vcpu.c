@@ -254,10 +254,34 @@ int fake_exit_mmio(struct kvm_run *run, bool write, uint64_t gpa, uint32_t len,
 	return fake_exit(run, KVM_EXIT_MMIO);
 }
 
-int fake_exit_hypercall(const struct fake_kvm *fake, struct kvm_run *run)
+int fake_exit_map_gpa(const struct fake_kvm *fake, struct kvm_run *run,
+		      uint64_t gpa, uint64_t pages, uint64_t attributes)
 {
 	if (!(fake->vm.exit_hypercall & 1 << KVM_HC_MAP_GPA_RANGE))
 		return fake_exit_pio(run, KVM_EXIT_IO_OUT, 0x80, 1, 1, "x");
 	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
+	run->hypercall.args[0] = gpa;
+	run->hypercall.args[1] = pages;
+	run->hypercall.args[2] = attributes;
+	run->hypercall.ret = FAKE_STALE_RET;
 	return fake_exit(run, KVM_EXIT_HYPERCALL);
+}
+
+int fake_exit_hypercall(const struct fake_kvm *fake, struct kvm_run *run)
+{
+	return fake_exit_map_gpa(fake, run, 0, 1, 0);
+}
+
+/* kvm_prepare_memory_fault_exit(), mmu_internal.h:330 */
+int fake_exit_memory_fault(struct kvm_run *run, uint64_t gpa, bool private)
+{
+	const struct abi_memory_fault fault = {
+		.flags = private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0,
+		.gpa = gpa,
+		.size = PAGE_SIZE,
+	};
+
+	memcpy((uint8_t *)run + ABI_RUN_UNION, &fault, sizeof(fault));
+	run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	return -EFAULT;
 }

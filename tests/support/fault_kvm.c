@@ -52,6 +52,13 @@ static void fault_close(struct kvm_sys *sys, int fd)
 	f->next->close(f->next, fd);
 }
 
+static int fault_punch(struct kvm_sys *sys, int fd, uint64_t off, uint64_t len)
+{
+	struct fault_kvm *f = container_of(sys, struct fault_kvm, sys);
+
+	return fails(f) ? f->error : f->next->punch(f->next, fd, off, len);
+}
+
 void fault_kvm_init(struct fault_kvm *fault, struct kvm_sys *next,
 		    unsigned int fail_at, int error)
 {
@@ -60,7 +67,8 @@ void fault_kvm_init(struct fault_kvm *fault, struct kvm_sys *next,
 			 .ioctl = fault_ioctl,
 			 .map = fault_map,
 			 .unmap = fault_unmap,
-			 .close = fault_close },
+			 .close = fault_close,
+			 .punch = fault_punch },
 		.next = next,
 		.fail_at = fail_at,
 		.error = error,

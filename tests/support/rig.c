@@ -99,7 +99,7 @@ struct rig *rig_new(uint64_t memory, unsigned int nr_vcpus)
 		(struct memory_range){ HOLE_END, memory - rig->ranges[0].len };
 	rig->params = (struct vm_params){
 		.cvm = &cvm_none,
-		.backing = MEMORY_GUEST_MEMFD,
+		.store = &store_guest_memfd,
 		.ranges = rig->ranges,
 		.nr_ranges = memory > HOLE ? 2 : 1,
 		.nr_vcpus = nr_vcpus,

@@ -18,8 +18,8 @@ static int make_hypercall(struct fake_kvm *f, unsigned int id, unsigned int n,
 			  struct kvm_run *run)
 {
 	(void)id;
-	(void)n;
-	return fake_exit_hypercall(f, run);
+	return n ? fake_exit(run, KVM_EXIT_SHUTDOWN)
+		 : fake_exit_hypercall(f, run);
 }
 
 static int make_none(struct fake_kvm *f, unsigned int id, unsigned int n,
@@ -102,8 +102,10 @@ START_TEST(flags_are_those_of_a_vm_of_the_type)
 {
 	fake_kvm_set_cap(&fake, KVM_CAP_VM_TYPES, 3);
 	probe_gather(&probe, &fake.sys);
-	ck_assert(type("sw")->available && !type("sw")->launchable);
-	ck_assert_ptr_nonnull(strstr(type("sw")->reason, "cannot launch"));
+	ck_assert(type("sw")->available && type("sw")->launchable);
+	ck_assert(type("emulated")->available && !type("emulated")->launchable);
+	ck_assert_ptr_nonnull(
+		strstr(type("emulated")->reason, "cannot launch"));
 	ck_assert_uint_eq(type("sw")->memfd_flags, GUEST_MEMFD_FLAG_MMAP);
 	ck_assert_uint_eq(type("sw")->attributes, KVM_MEMORY_ATTRIBUTE_PRIVATE);
 }

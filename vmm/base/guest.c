@@ -24,28 +24,58 @@ void *guest_at(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
 {
 	const struct guest_region *r = find(mem, gpa, len);
 
-	return r ? r->host + (gpa - r->base) : NULL;
+	if (!r ||
+	    (mem->pages &&
+	     !pages_are_shared(mem->pages, r->off + (gpa - r->base), len)))
+		return NULL;
+	return r->host + (gpa - r->base);
+}
+
+void *guest_pin(const struct guest_mem *mem, gpa_t gpa, uint64_t len,
+		struct pages_pins *pins)
+{
+	const struct guest_region *r = find(mem, gpa, len);
+
+	if (!r || (mem->pages &&
+		   !pages_pin(mem->pages, r->off + (gpa - r->base), len, pins)))
+		return NULL;
+	return r->host + (gpa - r->base);
+}
+
+void guest_unpin(const struct guest_mem *mem, struct pages_pins *pins)
+{
+	if (mem->pages)
+		pages_unpin(mem->pages, pins);
 }
 
 bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len)
 {
-	const void *p = guest_at(mem, gpa, len);
+	struct pages_pins pins = { 0 };
+	const void *p = guest_pin(mem, gpa, len, &pins);
 
 	if (p)
 		memcpy(buf, p, len);
 	/* The caller checks this copy; it must not become a second read. */
 	__asm__ volatile("" ::: "memory");
+	guest_unpin(mem, &pins);
 	return p;
 }
 
 bool guest_write(const struct guest_mem *mem, gpa_t gpa, const void *buf,
 		 size_t len)
 {
-	void *p = guest_at(mem, gpa, len);
+	struct pages_pins pins = { 0 };
+	void *p = guest_pin(mem, gpa, len, &pins);
 
 	if (p)
 		memcpy(p, buf, len);
+	guest_unpin(mem, &pins);
 	return p;
+}
+
+bool guest_has(const struct guest_mem *mem, gpa_t gpa)
+{
+	return find(mem, gpa, PAGE_SIZE);
 }
 
 bool guest_address(const struct guest_mem *mem, const void *host, gpa_t *gpa)
@@ -68,7 +98,7 @@ int guest_discard(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
 {
 	const struct guest_region *r = find(mem, gpa, len);
 
-	if (!r || !len || (gpa | len) % PAGE_SIZE)
+	if (!r || !len || (gpa | len) % PAGE_SIZE || !guest_at(mem, gpa, len))
 		return -EINVAL;
 	if (r->fd <= 0)
 		return -EOPNOTSUPP;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest RAM as the host may touch it: the only way to guest memory.  The
- * mappings last as long as the VM, so a pointer from guest_at() never
- * dangles; what it points at belongs to the guest and may change at any
- * time, so copy with guest_read() before believing it.
+ * Guest RAM as the host may touch it: the only way to guest memory, and to
+ * what the guest shares of it only.  The mappings last as long as the VM, so
+ * a pointer from guest_at() never dangles; what it points at belongs to the
+ * guest and may change at any time, so copy with guest_read() before
+ * believing it.
  */
 #pragma once
 
 #include <stdbool.h>
 
-#include "vmm/base/util.h"
+#include "vmm/base/pages.h"
 
 #define GUEST_MAX_REGIONS 4
 
@@ -20,20 +21,37 @@ struct guest_region {
 	/* What it is a mapping of, from fd_off on; 0 or less: not known. */
 	int fd;
 	uint64_t fd_off;
+	uint64_t off; /* where it begins in all of RAM; see pages.h */
 };
 
 struct guest_mem { /* filled by vmm/kvm/memory.c, sorted by base */
 	unsigned int count;
 	struct guest_region regions[GUEST_MAX_REGIONS];
+	struct pages *pages; /* NULL: the host may touch all of it */
 };
 
-/* NULL unless all of [gpa, gpa + len) is RAM of one region; len may be 0. */
+/*
+ * NULL unless all of [gpa, gpa + len) is RAM of one region, and shared; len
+ * may be 0.  The guest may make it private the next moment: whoever uses the
+ * pointer pins it instead.
+ */
 void *guest_at(const struct guest_mem *mem, gpa_t gpa, uint64_t len);
 
-/* Copies once.  false: not all of the range is RAM, and nothing was copied. */
+/*
+ * The same, and what turns private before guest_unpin() does not come back to
+ * life for having been used until then.  Pins add up, those of a failure too.
+ */
+void *guest_pin(const struct guest_mem *mem, gpa_t gpa, uint64_t len,
+		struct pages_pins *pins);
+void guest_unpin(const struct guest_mem *mem, struct pages_pins *pins);
+
+/* Copies once.  false: guest_at() would refuse, and nothing was copied. */
 bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len);
 bool guest_write(const struct guest_mem *mem, gpa_t gpa, const void *buf,
 		 size_t len);
+
+/* Is the page at gpa RAM, private or shared? */
+bool guest_has(const struct guest_mem *mem, gpa_t gpa);
 
 /* The guest address of what host points at.  false: it is no RAM. */
 bool guest_address(const struct guest_mem *mem, const void *host, gpa_t *gpa);

@@ -12,6 +12,7 @@
 #include "vmm/kvm/kvm.h"
 
 struct image_region;
+struct store_ops;
 struct vcpu;
 struct vm;
 
@@ -20,6 +21,19 @@ struct cvm_ops {
 	const char *help;      /* a few words for lists */
 	unsigned long vm_type; /* argument of KVM_CREATE_VM */
 	bool opaque_vcpus;     /* registers can be neither read nor set */
+	/* What holds RAM; NULL: what the configuration says, all shared. */
+	const struct store_ops *store;
+	/*
+	 * A memory fault says what the guest wants a page to be.  Else KVM
+	 * takes that from the page, and a fault that of RAM is one that met
+	 * a conversion: the guest tries again.
+	 */
+	bool faults_convert;
+	/*
+	 * KVM makes a status of its own of a hypercall's result, from 0 or a
+	 * positive errno.  Else the guest gets it as it is.
+	 */
+	bool translates_result;
 
 	/*
 	 * Can this host run it?  0, or -errno with text that says what is
@@ -29,6 +43,8 @@ struct cvm_ops {
 	int (*probe)(struct kvm *kvm);
 	/* Writes the region to guest memory. */
 	int (*import)(struct vm *vm, const struct image_region *r);
+	/* All is imported and the vCPUs have their first state. */
+	int (*finish)(struct vm *vm);
 };
 
 extern const struct cvm_ops cvm_none, cvm_emulated, cvm_sw, cvm_snp, cvm_tdx;
@@ -49,7 +65,6 @@ int cvm_require_vm_type(struct kvm *kvm, unsigned long type);
  * For probes: runs a throw-away VM of a few pages whose guest makes the
  * hypercall by which Linux converts memory.  0: user space got it.
  */
-#define CVM_HC_MAP_GPA_RANGE 12 /* uapi linux/kvm_para.h */
 int cvm_try_hypercall(struct kvm_sys *sys);
 
 /* For probes: is `flag` one of the CPU's features in /proc/cpuinfo? */

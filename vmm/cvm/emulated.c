@@ -21,7 +21,7 @@ static int emulated_probe(struct kvm *kvm)
 					    "(needs Linux 6.18)");
 	if (rc >= 0)
 		rc = kvm_check_extension(kvm, KVM_CAP_EXIT_HYPERCALL);
-	if (rc >= 0 && !(rc & (1 << CVM_HC_MAP_GPA_RANGE)))
+	if (rc >= 0 && !(rc & (1 << KVM_HC_MAP_GPA_RANGE)))
 		return err_set(-EOPNOTSUPP, "KVM_CAP_EXIT_HYPERCALL does not "
 					    "offer KVM_HC_MAP_GPA_RANGE");
 	if (rc >= 0)

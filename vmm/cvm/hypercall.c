@@ -26,7 +26,7 @@ enum { PATIENCE_CPU_MS = 200, PATIENCE_MS = 5000 };
 /* Linux uses VMMCALL for SEV, whatever the CPU: asm/kvm_para.h. */
 /* clang-format off */
 static const uint8_t code[] = {
-	0xb8, CVM_HC_MAP_GPA_RANGE, 0, 0, 0, /* mov $12, %eax */
+	0xb8, KVM_HC_MAP_GPA_RANGE, 0, 0, 0, /* mov $12, %eax */
 	0x31, 0xdb,                          /* xor %ebx, %ebx: address */
 	0xb9, 1, 0, 0, 0,                    /* mov $1, %ecx: pages */
 	0x31, 0xd2,                          /* xor %edx, %edx: shared */
@@ -108,7 +108,7 @@ static int run(struct vm *vm)
 	sem_destroy(&ended);
 	if (rc)
 		return rc;
-	if (vm->vcpus[0].run->exit_reason != KVM_EXIT_HYPERCALL)
+	if (!vm_exits(vm, EXIT_HYPERCALL))
 		return err_set(-EOPNOTSUPP,
 			       "a guest's VMMCALL does not get to user space, "
 			       "although KVM_CAP_EXIT_HYPERCALL is there: "
@@ -120,7 +120,7 @@ int cvm_try_hypercall(struct kvm_sys *sys)
 {
 	static const struct memory_range ram = { 0, RAM };
 	const struct vm_params p = { .cvm = &cvm_none,
-				     .backing = MEMORY_GUEST_MEMFD,
+				     .store = &store_guest_memfd,
 				     .ranges = &ram,
 				     .nr_ranges = 1,
 				     .nr_vcpus = 1 };
@@ -132,7 +132,7 @@ int cvm_try_hypercall(struct kvm_sys *sys)
 	if (!rc)
 		rc = kvm_enable_cap(&vm.kvm, KVM_CAP_EXIT_HYPERCALL,
 				    "KVM_CAP_EXIT_HYPERCALL",
-				    1 << CVM_HC_MAP_GPA_RANGE);
+				    1 << KVM_HC_MAP_GPA_RANGE);
 	if (!rc)
 		rc = run(&vm);
 	vm_destroy(&vm);

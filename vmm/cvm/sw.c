@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* KVM_X86_SW_PROTECTED_VM, the kernel's test vehicle.  Only probed so far. */
+/*
+ * KVM_X86_SW_PROTECTED_VM, the kernel's test vehicle: private memory is a
+ * guest_memfd that nobody can map, and nobody can write it but the guest.  So
+ * the image is loaded into shared pages; all other RAM is private.
+ */
 #include "vmm/cvm/cvm.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "boot/image.h"
 #include "vmm/base/err.h"
+#include "vmm/kvm/vm.h"
 
 static int sw_probe(struct kvm *kvm)
 {
@@ -27,9 +34,35 @@ static int sw_probe(struct kvm *kvm)
 			  "and the TDP MMU");
 }
 
+static int sw_import(struct vm *vm, const struct image_region *r)
+{
+	struct memory *mem = &vm->memory;
+	uint64_t len = align_up(r->len, PAGE_SIZE);
+	int rc = memory_convert(mem, r->gpa, len, false, CONVERT_LAUNCH);
+	uint8_t *dst = guest_at(&mem->guest, r->gpa, r->len);
+
+	if (rc || !dst)
+		return err_set(rc ? rc : -EINVAL,
+			       "%s at %#llx: its memory cannot be shared: %s",
+			       r->name, (unsigned long long)r->gpa,
+			       strerror(rc ? -rc : EINVAL));
+	return r->fill ? r->fill(r, dst) : 0;
+}
+
+/* Here KVM asks the page, so each one must be told before it is touched. */
+static int sw_finish(struct vm *vm)
+{
+	int rc = memory_touch(&vm->memory);
+
+	return rc ? err_set(rc, "make memory private: %s", strerror(-rc)) : 0;
+}
+
 const struct cvm_ops cvm_sw = {
 	.name = "sw",
 	.help = "software-protected, for development",
 	.vm_type = KVM_X86_SW_PROTECTED_VM,
+	.store = &store_two,
 	.probe = sw_probe,
+	.import = sw_import,
+	.finish = sw_finish,
 };

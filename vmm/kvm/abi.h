@@ -7,6 +7,7 @@
 #pragma once
 
 #include <linux/kvm.h>
+#include <linux/kvm_para.h>
 
 /* VM types, argument of KVM_CREATE_VM: uapi asm/kvm.h. */
 #ifndef KVM_X86_DEFAULT_VM
@@ -89,6 +90,17 @@ struct kvm_pre_fault_memory {
 #endif
 #ifndef KVM_MEMORY_ATTRIBUTE_PRIVATE
 #define KVM_MEMORY_ATTRIBUTE_PRIVATE (1ULL << 3)
+#endif
+
+#ifndef KVM_SET_MEMORY_ATTRIBUTES
+struct kvm_memory_attributes {
+	__u64 address;
+	__u64 size;
+	__u64 attributes;
+	__u64 flags;
+};
+#define KVM_SET_MEMORY_ATTRIBUTES \
+	_IOW(KVMIO, 0xd2, struct kvm_memory_attributes)
 #endif
 
 /* Exits. */

@@ -41,6 +41,33 @@ static int decode_mmio(struct kvm_run *run, struct vm_exit *e)
 	return 0;
 }
 
+/*
+ * Documentation/virt/kvm/x86/hypercalls.rst, KVM_HC_MAP_GPA_RANGE: attributes
+ * are the preferred page size in bits 0 to 3 (4 KiB, 2 MiB, 1 GiB), encrypted
+ * in bit 4, and others must be zero; KVM hands on whatever it gets.
+ */
+#define MAP_GPA_PAGE_SIZE 0xfULL
+#define MAP_GPA_LARGEST 2
+#define MAP_GPA_ENCRYPTED (1ULL << 4)
+
+static void decode_hypercall(const struct kvm_run *run, struct vm_exit *e)
+{
+	uint64_t pages = run->hypercall.args[1];
+	uint64_t attributes = run->hypercall.args[2];
+
+	e->kind = EXIT_HYPERCALL;
+	e->addr = run->hypercall.args[0];
+	e->bytes = pages * PAGE_SIZE;
+	e->to_private = attributes & MAP_GPA_ENCRYPTED;
+	if (run->hypercall.nr != KVM_HC_MAP_GPA_RANGE)
+		e->refusal = -ENOSYS;
+	else if (attributes & ~(MAP_GPA_PAGE_SIZE | MAP_GPA_ENCRYPTED) ||
+		 (attributes & MAP_GPA_PAGE_SIZE) > MAP_GPA_LARGEST || !pages ||
+		 pages > UINT64_MAX / PAGE_SIZE || e->addr % PAGE_SIZE ||
+		 e->bytes - 1 > UINT64_MAX - e->addr)
+		e->refusal = -EINVAL;
+}
+
 /* KVM_RUN itself failed. */
 static int decode_error(const struct kvm_run *run, struct vm_exit *e)
 {
@@ -89,6 +116,9 @@ int exit_decode(struct kvm_run *run, size_t run_size, int run_rc,
 		return decode_pio(run, run_size, e);
 	case KVM_EXIT_MMIO:
 		return decode_mmio(run, e);
+	case KVM_EXIT_HYPERCALL:
+		decode_hypercall(run, e);
+		return 0;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		e->kind = EXIT_INTERRUPTED;

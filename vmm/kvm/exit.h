@@ -16,6 +16,7 @@ enum exit_kind {
 	EXIT_SHUTDOWN,     /* triple fault */
 	EXIT_RESET,        /* the kernel says that the guest wants a reset */
 	EXIT_POWEROFF,     /* ... or to be powered off */
+	EXIT_HYPERCALL,    /* the guest asks for bytes at addr to_private */
 	EXIT_MEMORY_FAULT, /* access to addr needs memory it does not have */
 	EXIT_FAILED,       /* KVM cannot go on; see exit_describe() */
 	EXIT_KINDS
@@ -24,7 +25,9 @@ enum exit_kind {
 struct vm_exit {
 	enum exit_kind kind;
 	bool write;
-	bool to_private;    /* EXIT_MEMORY_FAULT: the guest wanted private */
+	bool to_private;    /* memory fault: the guest wanted private */
+	int refusal;        /* EXIT_HYPERCALL: 0, -EINVAL, -ENOSYS */
+	uint64_t bytes;     /* EXIT_HYPERCALL: whole pages */
 	uint64_t addr;      /* port, or guest physical address */
 	unsigned int len;   /* of one access: 1, 2, 4 or 8 */
 	unsigned int count; /* of accesses: 1 but for string I/O */

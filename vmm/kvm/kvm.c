@@ -52,12 +52,22 @@ static void linux_close(struct kvm_sys *sys, int fd)
 	close(fd);
 }
 
+static int linux_punch(struct kvm_sys *sys, int fd, uint64_t off, uint64_t len)
+{
+	(void)sys;
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 (off_t)off, (off_t)len)
+		       ? -errno
+		       : 0;
+}
+
 struct kvm_sys kvm_linux = {
 	.open = linux_open,
 	.ioctl = linux_ioctl,
 	.map = linux_map,
 	.unmap = linux_unmap,
 	.close = linux_close,
+	.punch = linux_punch,
 };
 
 static int do_ioctl(struct kvm *kvm, int fd, unsigned long req,
@@ -216,6 +226,23 @@ int kvm_set_memory(struct kvm *kvm, const struct kvm_slot *slot)
 	if (slot->gmem_fd < 0)
 		return set_plain_memory(kvm, slot);
 	return kvm_ioctl(kvm, kvm->vm_fd, KVM_SET_USER_MEMORY_REGION2, &region);
+}
+
+int kvm_set_private(struct kvm *kvm, gpa_t gpa, uint64_t len, bool is_private)
+{
+	struct kvm_memory_attributes set = {
+		.address = gpa,
+		.size = len,
+		.attributes = is_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+	};
+
+	return kvm->sys->ioctl(kvm->sys, kvm->vm_fd, KVM_SET_MEMORY_ATTRIBUTES,
+			       &set);
+}
+
+int kvm_punch(struct kvm *kvm, int fd, uint64_t off, uint64_t len)
+{
+	return kvm->sys->punch(kvm->sys, fd, off, len);
 }
 
 int kvm_get_supported_cpuid(struct kvm *kvm, struct kvm_cpuid2 *cpuid)

@@ -20,6 +20,8 @@ struct kvm_sys {
 	void *(*map)(struct kvm_sys *sys, int fd, size_t len);
 	void (*unmap)(struct kvm_sys *sys, void *addr, size_t len);
 	void (*close)(struct kvm_sys *sys, int fd);
+	/* Makes a hole of [off, off + len) of a file, whole pages. */
+	int (*punch)(struct kvm_sys *sys, int fd, uint64_t off, uint64_t len);
 };
 
 extern struct kvm_sys kvm_linux;
@@ -62,6 +64,15 @@ struct kvm_slot {
 	uint64_t gmem_off;
 };
 int kvm_set_memory(struct kvm *kvm, const struct kvm_slot *slot);
+
+/*
+ * Makes [gpa, gpa + len), whole pages, private or shared: all of it or none.
+ * What held them is not freed; kvm_punch() does that, of a guest_memfd or any
+ * file.  0 or a bare negative errno, without text (api.rst,
+ * KVM_SET_MEMORY_ATTRIBUTES).
+ */
+int kvm_set_private(struct kvm *kvm, gpa_t gpa, uint64_t len, bool is_private);
+int kvm_punch(struct kvm *kvm, int fd, uint64_t off, uint64_t len);
 
 /* Fills cpuid, which has room for cpuid->nent entries; -E2BIG: too few. */
 int kvm_get_supported_cpuid(struct kvm *kvm, struct kvm_cpuid2 *cpuid);

@@ -2,98 +2,50 @@
 /* What memory.h declares. */
 #include "vmm/kvm/memory.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vmm/base/err.h"
+#include "vmm/kvm/convert.h"
 
-/* cachestat(2), Linux 6.5: older than any guest_memfd that can be mapped. */
-#define SYS_CACHESTAT 451
-
-static int create_guest_memfd(struct memory *mem)
+static int init_pages(struct memory *mem)
 {
-	const uint64_t flags =
-		GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
-	int have = kvm_check_extension(mem->kvm, KVM_CAP_GUEST_MEMFD_FLAGS);
-
-	if (have < 0)
-		return have;
-	if (((uint64_t)have & flags) != flags)
-		return err_set(-EOPNOTSUPP,
-			       "this kernel's KVM cannot map guest_memfd "
-			       "(needs Linux 6.18): set memory.backing = memfd "
-			       "to run without guest_memfd's guarantee");
-	return kvm_create_guest_memfd(mem->kvm, mem->len, flags);
-}
-
-static int create_memfd(struct memory *mem)
-{
-	int fd = memfd_create("cvmm-ram", MFD_CLOEXEC);
 	int rc;
 
-	if (fd >= 0 && ftruncate(fd, (off_t)mem->len) == 0)
-		return fd;
-	rc = err_set(-errno, "%" PRIu64 " bytes of memfd: %s", mem->len,
-		     strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
-static int create_store(struct memory *mem)
-{
-	int rc = mem->backing == MEMORY_MEMFD ? create_memfd(mem)
-					      : create_guest_memfd(mem);
-
-	if (rc < 0)
-		return rc;
-	mem->fd = rc;
-	mem->map = kvm_map(mem->kvm, mem->fd, mem->len, "guest RAM");
-	return mem->map ? 0 : -ENOMEM;
-}
-
-static int add_range(struct memory *mem, const struct memory_range *range,
-		     uint64_t off)
-{
-	struct kvm_slot slot = {
-		.slot = mem->guest.count,
-		.gpa = range->gpa,
-		.len = range->len,
-		.host = (uint8_t *)mem->map + off,
-		.gmem_fd = mem->backing == MEMORY_MEMFD ? -1 : mem->fd,
-		.gmem_off = off,
-	};
-	int rc = kvm_set_memory(mem->kvm, &slot);
-
-	if (rc < 0)
-		return err_in(rc, "RAM at %#" PRIx64, range->gpa);
-	mem->guest.regions[mem->guest.count++] =
-		(struct guest_region){ .base = range->gpa,
-				       .len = range->len,
-				       .host = slot.host,
-				       .fd = mem->fd,
-				       .fd_off = off };
+	if (!mem->store->has_private)
+		return 0;
+	rc = pages_init(&mem->pages, mem->len, mem->store->starts_private);
+	if (rc)
+		return err_set(rc, "state of guest memory: %s", strerror(-rc));
+	mem->pages.discard = convert_discard_again;
+	mem->pages.ctx = mem;
+	mem->guest.pages = &mem->pages;
 	return 0;
 }
 
 int memory_init(struct memory *mem, struct kvm *kvm,
-		enum memory_backing backing, const struct memory_range *ranges,
-		unsigned int nr_ranges)
+		const struct store_ops *store,
+		const struct memory_range *ranges, unsigned int nr_ranges)
 {
 	uint64_t off = 0;
 	int rc;
 
-	*mem = (struct memory){ .kvm = kvm, .backing = backing, .fd = -1 };
+	*mem = (struct memory){
+		.kvm = kvm, .store = store, .gmem_fd = -1, .memfd = -1
+	};
 	for (unsigned int i = 0; i < nr_ranges; i++)
 		mem->len += ranges[i].len;
-	rc = create_store(mem);
+	rc = init_pages(mem);
+	if (!rc)
+		rc = store->create(mem);
 	for (unsigned int i = 0; !rc && i < nr_ranges; i++) {
-		rc = add_range(mem, &ranges[i], off);
+		/* A block of pages.h is one for the guest, too. */
+		assert(!store->has_private ||
+		       (ranges[i].gpa - off) % PAGES_BLOCK == 0);
+		rc = store->add(mem, &ranges[i], off);
 		off += ranges[i].len;
 	}
 	if (rc)
@@ -106,11 +58,11 @@ void memory_destroy(struct memory *mem)
 	if (!mem->kvm)
 		return;
 	kvm_unmap(mem->kvm, mem->map, mem->len);
-	if (mem->backing == MEMORY_GUEST_MEMFD)
-		kvm_close_fd(mem->kvm, mem->fd);
-	else if (mem->fd >= 0)
-		close(mem->fd);
-	*mem = (struct memory){ .fd = -1 };
+	kvm_close_fd(mem->kvm, mem->gmem_fd);
+	if (mem->memfd >= 0)
+		close(mem->memfd);
+	pages_destroy(&mem->pages);
+	*mem = (struct memory){ .gmem_fd = -1, .memfd = -1 };
 }
 
 #define WINDOW_PAGES 1024
@@ -150,30 +102,7 @@ int memory_pre_fault(struct memory *mem, int vcpu_fd, gpa_t gpa, uint64_t len)
 	return 0;
 }
 
-/* Pages of the file in the page cache, by walking only those that are. */
-static uint64_t count_cached(int fd)
+uint64_t memory_allocated(const struct memory *mem, bool of_private)
 {
-	struct {
-		uint64_t off, len; /* len 0: to the end */
-	} range = { 0 };
-	struct {
-		uint64_t cache, dirty, writeback, evicted, recent;
-	} stat = { 0 };
-
-	/* A file that cannot be asked counts as empty. */
-	if (syscall(SYS_CACHESTAT, fd, &range, &stat, 0))
-		return 0;
-	return stat.cache;
-}
-
-uint64_t memory_allocated(const struct memory *mem)
-{
-	struct stat st;
-
-	if (!mem->kvm)
-		return 0;
-	/* A guest_memfd keeps no count of blocks; a memfd may be swapped. */
-	if (mem->backing == MEMORY_GUEST_MEMFD)
-		return count_cached(mem->fd) * PAGE_SIZE;
-	return fstat(mem->fd, &st) ? 0 : (uint64_t)st.st_blocks * 512;
+	return mem->kvm ? mem->store->allocated(mem, of_private) : 0;
 }

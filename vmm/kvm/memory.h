@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest RAM: one file, one mapping, one memslot a range.  Nothing is
- * allocated until the guest or the loader touches it, so size costs nothing.
+ * Guest RAM: ranges of it, in a store, shown to the guest and to the host.
+ * Nothing is allocated until the guest or the loader touches it, so size
+ * costs nothing.
  */
 #pragma once
 
 #include "vmm/base/guest.h"
+#include "vmm/kvm/convert.h"
 #include "vmm/kvm/kvm.h"
-
-enum memory_backing {
-	MEMORY_GUEST_MEMFD, /* guest_memfd, INIT_SHARED | MMAP: Linux 6.18 */
-	MEMORY_MEMFD        /* ordinary memory, without its guarantee */
-};
+#include "vmm/kvm/store.h"
 
 struct memory_range {
 	gpa_t gpa;
@@ -21,20 +19,24 @@ struct memory_range {
 struct memory {
 	struct guest_mem guest; /* what devices and loaders see */
 	struct kvm *kvm;        /* NULL: empty */
-	enum memory_backing backing;
-	int fd;
-	void *map;
+	const struct store_ops *store;
 	uint64_t len;
+	struct pages pages;          /* where the store has private ones */
+	struct convert_count counts; /* likewise */
+	/* The store's: */
+	int gmem_fd, memfd; /* -1: none */
+	void *map;          /* of all that is shared */
 };
 
 /*
  * Creates RAM for the ranges (page aligned, sorted, at most
  * GUEST_MAX_REGIONS) and shows it to the VM.  -EOPNOTSUPP with the way out if
- * this kernel has no mappable guest_memfd.  On failure nothing is left.
+ * this kernel cannot have such a store.  On failure nothing is left.  mem must
+ * not move afterwards.
  */
 int memory_init(struct memory *mem, struct kvm *kvm,
-		enum memory_backing backing, const struct memory_range *ranges,
-		unsigned int nr_ranges);
+		const struct store_ops *store,
+		const struct memory_range *ranges, unsigned int nr_ranges);
 void memory_destroy(struct memory *mem); /* twice is fine */
 
 /*
@@ -45,5 +47,5 @@ void memory_destroy(struct memory *mem); /* twice is fine */
  */
 int memory_pre_fault(struct memory *mem, int vcpu_fd, gpa_t gpa, uint64_t len);
 
-/* Bytes of RAM the kernel has allocated so far; cheap for any size. */
-uint64_t memory_allocated(const struct memory *mem);
+/* Bytes the kernel has allocated so far for a state; cheap for any size. */
+uint64_t memory_allocated(const struct memory *mem, bool of_private);

@@ -76,6 +76,11 @@ static void put_exit(struct trace_line *l, const struct kvm_run *run)
 			  run->mmio.is_write ? "write" : "read",
 			  run->mmio.phys_addr, run->mmio.len);
 		break;
+	case KVM_EXIT_HYPERCALL:
+		trace_put(l, " -> HYPERCALL %llu %#llx %#llx %#llx",
+			  run->hypercall.nr, run->hypercall.args[0],
+			  run->hypercall.args[1], run->hypercall.args[2]);
+		break;
 	case KVM_EXIT_SHUTDOWN:
 		trace_put(l, " -> SHUTDOWN");
 		break;
@@ -244,6 +249,21 @@ static void trace_close(struct kvm_sys *sys, int fd)
 	t->next->close(t->next, fd);
 }
 
+static int trace_punch(struct kvm_sys *sys, int fd, uint64_t off, uint64_t len)
+{
+	struct kvm_trace *t = trace_of(sys);
+	struct trace_line l = { .len = 0 };
+	int rc = t->next->punch(t->next, fd, off, len);
+
+	pthread_mutex_lock(&t->lock);
+	trace_put(&l, "punch %s off=%#" PRIx64 " len=%#" PRIx64,
+		  trace_name(trace_find_fd(t, fd)), off, len);
+	put_result(&l, rc);
+	t->line(t->ctx, l.text);
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
 void kvm_trace_init(struct kvm_trace *trace, struct kvm_sys *next,
 		    void (*line)(void *ctx, const char *line), void *ctx)
 {
@@ -252,7 +272,8 @@ void kvm_trace_init(struct kvm_trace *trace, struct kvm_sys *next,
 			 .ioctl = trace_ioctl,
 			 .map = trace_map,
 			 .unmap = trace_unmap,
-			 .close = trace_close },
+			 .close = trace_close,
+			 .punch = trace_punch },
 		.next = next,
 		.line = line,
 		.ctx = ctx,

@@ -144,6 +144,16 @@ static void put_region2(struct trace_line *l, struct kvm_trace *t,
 	put_host(l, t, r->userspace_addr);
 }
 
+static void put_attributes(struct trace_line *l, struct kvm_trace *t,
+			   const void *arg)
+{
+	const struct kvm_memory_attributes *a = arg;
+
+	(void)t;
+	trace_put(l, " gpa=%#llx len=%#llx %s", a->address, a->size,
+		  a->attributes ? "private" : "shared");
+}
+
 static void put_cpuid(struct trace_line *l, struct kvm_trace *t,
 		      const void *arg)
 {
@@ -259,6 +269,8 @@ static const struct trace_request requests[] = {
 	{ KVM_SET_USER_MEMORY_REGION, "SET_USER_MEMORY_REGION", put_region,
 	  NULL },
 	{ KVM_SET_USER_MEMORY_REGION2, "SET_USER_MEMORY_REGION2", put_region2,
+	  NULL },
+	{ KVM_SET_MEMORY_ATTRIBUTES, "SET_MEMORY_ATTRIBUTES", put_attributes,
 	  NULL },
 	{ KVM_CREATE_VCPU, "CREATE_VCPU", put_id, "vcpu" },
 	{ KVM_SET_CPUID2, "SET_CPUID2", put_cpuid, NULL },

@@ -70,6 +70,54 @@ static void access_bus(struct bus *bus, const struct vm_exit *e)
 	}
 }
 
+/*
+ * What a hypercall returns: hypercalls.rst has negative errors, and the kernel
+ * has its own ENOSYS for guests (uapi linux/kvm_para.h).  A host that cannot
+ * convert is none of the guest's business; that it did not happen is.
+ */
+static uint64_t result_of(const struct vm *vm, int rc)
+{
+	uint64_t code = rc == -ENOSYS ? KVM_ENOSYS : EINVAL;
+
+	if (!rc)
+		return 0;
+	return vm->translates_result ? EINVAL : -code;
+}
+
+static void handle_hypercall(struct vcpu *vcpu, const struct vm_exit *e)
+{
+	struct vm *vm = vcpu->vm;
+	int rc = e->refusal;
+
+	if (!rc)
+		rc = memory_convert(&vm->memory, e->addr, e->bytes,
+				    e->to_private, CONVERT_ASKED);
+	/* Always: KVM does not preset it before 7.2. */
+	vcpu->run->hypercall.ret = result_of(vm, rc);
+}
+
+/* Of an access that faults while nobody converts anything. */
+#define FAULT_REPEATS 1000
+
+/* False if the guest cannot go on. */
+static bool handle_fault(struct vcpu *vcpu, const struct vm_exit *e)
+{
+	struct vm *vm = vcpu->vm;
+	const gpa_t page = align_down(e->addr, PAGE_SIZE);
+	uint64_t converted = convert_bytes(&vm->memory.counts);
+
+	if (page != vcpu->fault || converted != vcpu->fault_converted)
+		vcpu->fault_repeats = 0;
+	vcpu->fault = page;
+	vcpu->fault_converted = converted;
+	if (e->error != -EFAULT || ++vcpu->fault_repeats > FAULT_REPEATS ||
+	    !guest_has(&vm->memory.guest, page))
+		return false;
+	return !vm->faults_convert ||
+	       !memory_convert(&vm->memory, page, PAGE_SIZE, e->to_private,
+			       CONVERT_FAULT);
+}
+
 static void handle_exit(struct vcpu *vcpu, const struct vm_exit *e)
 {
 	struct vm *vm = vcpu->vm;
@@ -94,7 +142,13 @@ static void handle_exit(struct vcpu *vcpu, const struct vm_exit *e)
 		vm_end(vm, VM_POWEROFF, "powered off by KVM for vCPU %u",
 		       vcpu->index);
 		break;
+	case EXIT_HYPERCALL:
+		handle_hypercall(vcpu, e);
+		break;
 	case EXIT_MEMORY_FAULT:
+		if (handle_fault(vcpu, e))
+			break;
+		/* fall through */
 	case EXIT_FAILED:
 	case EXIT_KINDS:
 		end_with_state(vcpu, VM_FAILED,

@@ -35,6 +35,8 @@ static int add_vcpus(struct vm *vm, unsigned int count)
 
 static int build(struct vm *vm, const struct vm_params *p)
 {
+	const struct store_ops *store =
+		p->cvm->store ? p->cvm->store : p->store;
 	int rc = p->cvm->probe(&vm->kvm);
 
 	if (!rc)
@@ -42,8 +44,12 @@ static int build(struct vm *vm, const struct vm_params *p)
 	if (!rc)
 		rc = x86_init_vm(vm);
 	if (!rc)
-		rc = memory_init(&vm->memory, &vm->kvm, p->backing, p->ranges,
+		rc = memory_init(&vm->memory, &vm->kvm, store, p->ranges,
 				 p->nr_ranges);
+	if (!rc && store->has_private)
+		rc = kvm_enable_cap(&vm->kvm, KVM_CAP_EXIT_HYPERCALL,
+				    "KVM_CAP_EXIT_HYPERCALL",
+				    1 << KVM_HC_MAP_GPA_RANGE);
 	if (!rc)
 		rc = add_vcpus(vm, p->nr_vcpus);
 	return rc;
@@ -53,7 +59,9 @@ int vm_create(struct vm *vm, struct kvm_sys *sys, const struct vm_params *p)
 {
 	int rc;
 
-	*vm = (struct vm){ .cvm = p->cvm };
+	*vm = (struct vm){ .cvm = p->cvm,
+			   .faults_convert = p->cvm->faults_convert,
+			   .translates_result = p->cvm->translates_result };
 	if (!p->cvm->import)
 		return err_set(-EOPNOTSUPP,
 			       "VM type %s cannot be launched by this version "
@@ -80,6 +88,8 @@ int vm_launch(struct vm *vm, const struct image *image)
 			return err_in(rc, "load %s", image->regions[i].name);
 	}
 	rc = x86_set_entry(vm, image);
+	if (!rc && vm->cvm->finish)
+		rc = vm->cvm->finish(vm);
 	vm->launched = !rc;
 	return rc;
 }

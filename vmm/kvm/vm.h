@@ -37,6 +37,10 @@ struct vcpu {
 	pthread_t thread;
 	bool started;   /* for who starts and joins: one thread */
 	atomic_int tid; /* of the thread while it runs, else 0 */
+	/* The last memory fault: where, what was converted, how often then. */
+	gpa_t fault;
+	uint64_t fault_converted;
+	unsigned int fault_repeats;
 	atomic_uint_least64_t exits[EXIT_KINDS];
 };
 
@@ -45,6 +49,7 @@ struct vm {
 	struct memory memory;
 	struct bus mmio, pio;
 	const struct cvm_ops *cvm;
+	bool faults_convert, translates_result; /* as cvm says */
 	unsigned int nr_vcpus;
 	struct vcpu *vcpus;
 	bool launched; /* set only at the end of vm_launch() */
@@ -58,7 +63,7 @@ struct vm {
 
 struct vm_params {
 	const struct cvm_ops *cvm;
-	enum memory_backing backing;
+	const struct store_ops *store; /* unless the technology has its own */
 	const struct memory_range *ranges; /* guest RAM */
 	unsigned int nr_ranges;
 	unsigned int nr_vcpus; /* 1 to VM_MAX_VCPUS */

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What convert.h declares. */
+#include "vmm/kvm/convert.h"
+
+#include <errno.h>
+
+#include "vmm/kvm/memory.h"
+
+static void count(atomic_uint_least64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* Frees what held pages in a state they are not in any more. */
+static void discard(struct memory *mem, bool of_private, uint64_t off,
+		    uint64_t len)
+{
+	unsigned int tries = 0;
+	int rc = 0;
+
+	if (!mem->store->discard)
+		return;
+	do
+		rc = mem->store->discard(mem, of_private, off, len);
+	while (rc == -EINTR && ++tries < 100);
+	count(rc ? &mem->counts.failures : &mem->counts.punched[of_private],
+	      rc ? 1 : len);
+}
+
+void convert_discard_again(void *ctx, uint64_t off, uint64_t len)
+{
+	discard(ctx, false, off, len);
+}
+
+uint64_t convert_bytes(const struct convert_count *counts)
+{
+	return counts->bytes[0] + counts->bytes[1];
+}
+
+struct part { /* of one block; pages counted in it */
+	unsigned int block, first, end;
+	gpa_t base; /* of the block */
+	bool to_private;
+};
+
+static int tell_kvm(struct memory *mem, gpa_t gpa, uint64_t len,
+		    bool to_private)
+{
+	int rc = 0;
+
+	if (mem->store->set)
+		rc = mem->store->set(mem, gpa, len, to_private);
+	if (rc)
+		count(&mem->counts.failures, 1);
+	return rc < 0 ? rc : 0;
+}
+
+/*
+ * Devices lose a page before KVM takes it, and get one when KVM has given it;
+ * what the guest writes between KVM's change and the hole is in the store that
+ * keeps its page.
+ */
+static int convert_run(struct memory *mem, const struct part *p,
+		       unsigned int first, unsigned int nr)
+{
+	gpa_t gpa = p->base + first * PAGE_SIZE;
+	uint64_t off = p->block * PAGES_BLOCK + first * PAGE_SIZE;
+	uint64_t len = nr * PAGE_SIZE;
+	int rc;
+
+	if (p->to_private)
+		pages_set(&mem->pages, p->block, false, first, nr);
+	rc = tell_kvm(mem, gpa, len, p->to_private);
+	if (rc) {
+		pages_set(&mem->pages, p->block, p->to_private, first, nr);
+		return rc;
+	}
+	if (p->to_private)
+		pages_discard_later(&mem->pages, p->block);
+	discard(mem, !p->to_private, off, len);
+	if (!p->to_private)
+		pages_set(&mem->pages, p->block, true, first, nr);
+	count(&mem->counts.bytes[p->to_private], len);
+	return 0;
+}
+
+/* KVM has all of a block shared until it is told otherwise. */
+static int touch(struct memory *mem, const struct part *p)
+{
+	unsigned int all = pages_in_block(&mem->pages, p->block);
+	int rc = 0;
+
+	if (pages_touched(&mem->pages, p->block))
+		return 0;
+	if (mem->pages.starts_private &&
+	    (p->to_private || p->first || p->end < all))
+		rc = tell_kvm(mem, p->base, all * PAGE_SIZE, true);
+	if (!rc)
+		pages_touch(&mem->pages, p->block);
+	return rc;
+}
+
+static int convert_part(struct memory *mem, const struct part *p,
+			enum convert_origin origin)
+{
+	unsigned int at = p->first, nr;
+	int rc;
+
+	/* Untouched it is as wanted; only who runs into it needs more. */
+	if (!pages_touched(&mem->pages, p->block) &&
+	    p->to_private == mem->pages.starts_private &&
+	    origin != CONVERT_FAULT)
+		return 0;
+	pages_lock(&mem->pages, p->block);
+	rc = touch(mem, p);
+	while (!rc && (at = pages_find(&mem->pages, p->block, p->to_private, at,
+				       p->end, &nr)) < p->end) {
+		rc = convert_run(mem, p, at, nr);
+		at += nr;
+	}
+	pages_unlock(&mem->pages, p->block);
+	return rc;
+}
+
+/* Blocks [first, end), the first one at gpa: none has been touched. */
+static int touch_run(struct memory *mem, gpa_t gpa, unsigned int first,
+		     unsigned int end)
+{
+	uint64_t len =
+		min_of(end * PAGES_BLOCK, mem->pages.len) - first * PAGES_BLOCK;
+	int rc = tell_kvm(mem, gpa, len, true);
+
+	for (unsigned int i = first; !rc && i < end; i++)
+		pages_touch(&mem->pages, i);
+	return rc;
+}
+
+static int touch_region(struct memory *mem, const struct guest_region *r)
+{
+	unsigned int first = (unsigned int)(r->off / PAGES_BLOCK);
+	unsigned int last = (unsigned int)((r->off + r->len - 1) / PAGES_BLOCK);
+	int rc = 0;
+
+	for (unsigned int i = first, end; !rc && i <= last; i = end) {
+		end = i + 1;
+		if (pages_touched(&mem->pages, i))
+			continue;
+		while (end <= last && !pages_touched(&mem->pages, end))
+			end++;
+		rc = touch_run(mem, r->base + i * PAGES_BLOCK - r->off, i, end);
+	}
+	return rc;
+}
+
+int memory_touch(struct memory *mem)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; !rc && i < mem->guest.count; i++)
+		rc = touch_region(mem, &mem->guest.regions[i]);
+	return rc;
+}
+
+/* [off, off + len) of RAM, which is at gpa. */
+static int convert_range(struct memory *mem, gpa_t gpa, uint64_t off,
+			 uint64_t len, bool to_private,
+			 enum convert_origin origin)
+{
+	int rc = 0;
+
+	while (!rc && len) {
+		uint64_t in = off % PAGES_BLOCK;
+		uint64_t n = min_of(len, PAGES_BLOCK - in);
+		struct part part = {
+			.block = (unsigned int)(off / PAGES_BLOCK),
+			.first = (unsigned int)(in / PAGE_SIZE),
+			.end = (unsigned int)((in + n) / PAGE_SIZE),
+			.base = gpa - in,
+			.to_private = to_private,
+		};
+
+		rc = convert_part(mem, &part, origin);
+		gpa += n;
+		off += n;
+		len -= n;
+	}
+	return rc;
+}
+
+int memory_convert(struct memory *mem, gpa_t gpa, uint64_t len, bool to_private,
+		   enum convert_origin origin)
+{
+	uint64_t covered = 0;
+	int rc = 0;
+
+	if (!mem->guest.pages || !len || (gpa | len) % PAGE_SIZE ||
+	    len - 1 > UINT64_MAX - gpa)
+		return -EINVAL;
+	count(&mem->counts.calls[to_private][origin], 1);
+	if ((gpa | len) % PAGES_BLOCK)
+		count(&mem->counts.unaligned[to_private], 1);
+	for (unsigned int i = 0; !rc && i < mem->guest.count; i++) {
+		const struct guest_region *r = &mem->guest.regions[i];
+		gpa_t from = max_of(gpa, r->base);
+		gpa_t last = min_of(gpa + (len - 1), r->base + (r->len - 1));
+
+		if (from > last)
+			continue;
+		covered += last - from + 1;
+		rc = convert_range(mem, from, r->off + (from - r->base),
+				   last - from + 1, to_private, origin);
+	}
+	if (!rc && covered < len) {
+		count(&mem->counts.refused, 1);
+		rc = -EINVAL;
+	}
+	return rc;
+}
