@@ -215,7 +215,7 @@ static void run_tx(struct net_pair *p)
 		if (!n->gone)
 			rc = send_one(p, &c);
 		if (rc == -EAGAIN)
-			virtq_unpop(&n->dev.queues[q].ring);
+			virtq_unpop(&n->dev.queues[q].ring, c.head);
 		else
 			virtq_push(&n->dev.queues[q].ring, c.head, 0);
 		if (rc < 0 && rc != -EAGAIN) {

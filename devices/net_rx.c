@@ -68,25 +68,26 @@ static void deliver(struct net_rx *rx, size_t len)
 {
 	struct virtqueue *ring = &rx->dev->queues[rx->queue].ring;
 	struct virtio_net_hdr_v1 none = { .gso_type = VIRTIO_NET_HDR_GSO_NONE };
-	unsigned int nr = 0;
-	size_t left = len;
-	uint16_t count;
+	size_t left = 0;
+	uint16_t count = 0;
 
-	while (left) {
-		size_t part = min_of(left, rx->bufs[nr].len);
-
-		virtq_fill(ring, rx->bufs[nr++].head, (uint32_t)part);
-		left -= part;
-	}
-	count = (uint16_t)nr;
+	while (left < len)
+		left += rx->bufs[count++].len;
 	if (rx->no_offload)
 		iov_put(rx->parts, rx->nr_parts, 0, &none, sizeof(none));
 	iov_put(rx->parts, rx->nr_parts,
 		offsetof(struct virtio_net_hdr_v1, num_buffers), &count,
 		sizeof(count));
+	left = len;
+	for (unsigned int i = 0; i < count; i++) {
+		size_t part = min_of(left, rx->bufs[i].len);
+
+		virtq_fill(ring, rx->bufs[i].head, (uint32_t)part);
+		left -= part;
+	}
 	/* At once: drivers look for all of a packet when they see some. */
 	virtq_flush(ring);
-	let_go(rx, nr);
+	let_go(rx, count);
 }
 
 /* Tries to place the rest of a packet; it may be lost.  False: it waits. */

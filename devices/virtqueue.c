@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/virtio_ring.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -12,6 +13,11 @@
  */
 #define LOAD(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
 #define STORE(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELEASE)
+
+/* 2.7: each of the last two ends with an event field. */
+#define DESC_LEN(l) ((l)->size * sizeof(struct vring_desc))
+#define AVAIL_LEN(l) (6 + 2ULL * (l)->size)
+#define USED_LEN(l) (6 + (l)->size * sizeof(struct vring_used_elem))
 
 static uint16_t *used_event(const struct virtqueue *q)
 {
@@ -25,31 +31,96 @@ static uint16_t *avail_event(const struct virtqueue *q)
 	return (uint16_t *)(void *)&used->ring[q->layout.size];
 }
 
+/*
+ * The rings are used for as long as the queue runs, so they are not pinned:
+ * they are looked for again whenever a page has turned private.
+ */
+static bool find_rings(struct virtqueue *q)
+{
+	const struct virtq_layout *l = &q->layout;
+
+	q->desc = guest_at(q->mem, l->desc, DESC_LEN(l));
+	q->avail = guest_at(q->mem, l->avail, AVAIL_LEN(l));
+	q->used = guest_at(q->mem, l->used, USED_LEN(l));
+	return q->desc && q->avail && q->used;
+}
+
+/* What was written to them meanwhile has to go. */
+static void scrub_rings(const struct virtqueue *q)
+{
+	const struct virtq_layout *l = &q->layout;
+
+	guest_scrub(q->mem, l->desc, DESC_LEN(l));
+	guest_scrub(q->mem, l->avail, AVAIL_LEN(l));
+	guest_scrub(q->mem, l->used, USED_LEN(l));
+}
+
 int virtq_start(struct virtqueue *q, const struct guest_mem *mem,
 		const struct virtq_layout *layout, bool event_idx)
 {
 	uint64_t n = layout->size;
+	int rc = 0;
 
 	virtq_stop(q);
-	/* 2.7: alignments 16, 2 and 4; each ring ends with an event field. */
+	/* 2.7: alignments 16, 2 and 4 */
 	if (!is_pow2(n) || n > VIRTQ_MAX_SIZE || layout->desc % 16 ||
 	    layout->avail % 2 || layout->used % 4)
 		return -EPROTO;
-	q->desc = guest_at(mem, layout->desc, n * sizeof(struct vring_desc));
-	q->avail = guest_at(mem, layout->avail, 6 + 2 * n);
-	q->used = guest_at(mem, layout->used,
-			   6 + n * sizeof(struct vring_used_elem));
-	if (!q->desc || !q->avail || !q->used)
-		return -EPROTO;
+	q->mem = mem;
 	q->layout = *layout;
 	q->event_idx = event_idx;
-	q->mem = mem;
-	return 0;
+	if (mem->pages) {
+		q->turned = atomic_load(&mem->pages->turned);
+		q->heads = calloc(n, sizeof(*q->heads));
+		rc = q->heads ? 0 : -ENOMEM;
+	}
+	if (!find_rings(q))
+		rc = -EPROTO;
+	if (rc)
+		virtq_stop(q);
+	return rc;
 }
 
 void virtq_stop(struct virtqueue *q)
 {
+	for (unsigned int i = 0; q->heads && i < q->layout.size; i++)
+		guest_unpin(q->mem, &q->heads[i]);
+	if (q->heads && atomic_load(&q->mem->pages->turned) != q->turned)
+		scrub_rings(q);
+	free(q->heads);
 	*q = (struct virtqueue){ 0 };
+}
+
+/* Can the rings be used?  Not when a driver has made one private. */
+static bool is_usable(struct virtqueue *q)
+{
+	unsigned int turned;
+
+	if (!q->mem || !q->desc)
+		return false;
+	if (!q->heads)
+		return true;
+	turned = atomic_load(&q->mem->pages->turned);
+	if (turned == q->turned)
+		return true;
+	q->turned = turned;
+	if (find_rings(q))
+		return true;
+	q->desc = NULL;
+	scrub_rings(q);
+	return false;
+}
+
+/* What a request in flight uses; nobody looks at it where all is shared. */
+static struct pages_pins *pins_of(struct virtqueue *q, uint16_t head)
+{
+	return q->heads ? &q->heads[head] : NULL;
+}
+
+static void unpin(struct virtqueue *q, uint16_t head)
+{
+	if (q->heads)
+		guest_unpin(q->mem, &q->heads[head]);
 }
 
 /* Adds one buffer to the chain. */
@@ -61,7 +132,7 @@ static int add(struct virtqueue *q, struct virtq_chain *c,
 
 	if (i == VIRTQ_MAX_SEGMENTS || !d->len)
 		return -EPROTO;
-	host = guest_at(q->mem, d->addr, d->len);
+	host = guest_pin(q->mem, d->addr, d->len, pins_of(q, c->head));
 	if (!host)
 		return -EPROTO;
 	c->iov[i] = (struct iovec){ host, d->len };
@@ -117,7 +188,8 @@ static int collect(struct virtqueue *q, struct virtq_chain *c)
 
 	if (rc || !(indirect.flags & VRING_DESC_F_INDIRECT))
 		return rc;
-	table = guest_at(q->mem, indirect.addr, indirect.len);
+	table = guest_pin(q->mem, indirect.addr, indirect.len,
+			  pins_of(q, c->head));
 	if (!table || !indirect.len || indirect.len % sizeof(indirect))
 		return -EPROTO;
 	return follow(q, c, table, indirect.len / sizeof(indirect), 0, NULL);
@@ -125,12 +197,15 @@ static int collect(struct virtqueue *q, struct virtq_chain *c)
 
 int virtq_pop(struct virtqueue *q, struct virtq_chain *c)
 {
-	struct vring_avail *avail = q->avail;
+	struct vring_avail *avail;
 	uint16_t waiting, slot;
 	int rc;
 
 	if (!q->mem)
 		return 0;
+	if (!is_usable(q))
+		return -EPROTO;
+	avail = q->avail;
 	waiting = (uint16_t)(LOAD(avail->idx) - q->next_avail);
 	if (!waiting)
 		return 0;
@@ -140,25 +215,33 @@ int virtq_pop(struct virtqueue *q, struct virtq_chain *c)
 	c->head = LOAD(avail->ring[slot]);
 	c->nr_out = c->nr_in = 0;
 	c->out_len = c->in_len = 0;
+	/* In use: a driver that gives it twice has lost count. */
+	if (q->heads && (c->head >= q->layout.size || q->heads[c->head].groups))
+		return -EPROTO;
 	rc = collect(q, c);
-	if (rc)
+	if (rc) {
+		unpin(q, c->head);
 		return rc;
+	}
 	q->next_avail++;
 	return 1;
 }
 
-void virtq_unpop(struct virtqueue *q)
+void virtq_unpop(struct virtqueue *q, uint16_t head)
 {
+	unpin(q, head);
 	q->next_avail--;
 }
 
 void virtq_fill(struct virtqueue *q, uint16_t head, uint32_t written)
 {
-	struct vring_used *used = q->used;
 	struct vring_used_elem *e;
+	struct vring_used *used;
 
-	if (!q->mem)
+	unpin(q, head);
+	if (!is_usable(q))
 		return;
+	used = q->used;
 	e = &used->ring[q->next_used & (q->layout.size - 1)];
 	STORE(e->id, head);
 	STORE(e->len, written);
@@ -167,10 +250,12 @@ void virtq_fill(struct virtqueue *q, uint16_t head, uint32_t written)
 
 void virtq_flush(struct virtqueue *q)
 {
-	struct vring_used *used = q->used;
+	struct vring_used *used;
 
-	if (q->mem)
-		STORE(used->idx, q->next_used);
+	if (!is_usable(q))
+		return;
+	used = q->used;
+	STORE(used->idx, q->next_used);
 }
 
 void virtq_push(struct virtqueue *q, uint16_t head, uint32_t written)
@@ -181,11 +266,12 @@ void virtq_push(struct virtqueue *q, uint16_t head, uint32_t written)
 
 bool virtq_must_notify(struct virtqueue *q)
 {
-	const struct vring_avail *avail = q->avail;
+	const struct vring_avail *avail;
 	uint16_t old = q->notified;
 
-	if (!q->mem || q->next_used == old)
+	if (!is_usable(q) || q->next_used == old)
 		return false;
+	avail = q->avail;
 	/* The index must be visible before the driver's wish is read. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	q->notified = q->next_used;
@@ -196,20 +282,24 @@ bool virtq_must_notify(struct virtqueue *q)
 
 void virtq_kicks_off(struct virtqueue *q)
 {
-	struct vring_used *used = q->used;
+	struct vring_used *used;
 
 	/* With event_idx an old event number keeps the driver silent. */
-	if (q->mem && !q->event_idx)
-		STORE(used->flags, (uint16_t)VRING_USED_F_NO_NOTIFY);
+	if (!is_usable(q) || q->event_idx)
+		return;
+	used = q->used;
+	STORE(used->flags, (uint16_t)VRING_USED_F_NO_NOTIFY);
 }
 
 bool virtq_kicks_on(struct virtqueue *q)
 {
-	const struct vring_avail *avail = q->avail;
-	struct vring_used *used = q->used;
+	const struct vring_avail *avail;
+	struct vring_used *used;
 
-	if (!q->mem)
-		return false;
+	if (!is_usable(q))
+		return q->mem; /* have virtq_pop() tell */
+	avail = q->avail;
+	used = q->used;
 	if (q->event_idx)
 		STORE(*avail_event(q), q->next_avail);
 	else

@@ -28,11 +28,15 @@ struct virtqueue {
 	uint16_t notified; /* next_used when the driver was last told */
 	/* The rings, guest memory: only virtqueue.c looks at them. */
 	void *desc, *avail, *used;
+	/* Where memory may turn private: what each head in flight uses. */
+	struct pages_pins *heads;
+	unsigned int turned; /* pages.turned when the rings were shared */
 };
 
 /*
  * One request: the parts the device may read, then those it may write.  The
- * pointers are checked, what they point at is the guest's and changes.
+ * pointers are checked, and pinned until the request is given back; what they
+ * point at is the guest's and changes.
  */
 struct virtq_chain {
 	uint16_t head;
@@ -43,20 +47,21 @@ struct virtq_chain {
 
 /*
  * Starts a queue at its beginning.  -EPROTO: size is no power of two up to
- * VIRTQ_MAX_SIZE, or a ring is misaligned or not RAM.
+ * VIRTQ_MAX_SIZE, or a ring is misaligned or not RAM that is shared; -ENOMEM.
  */
 int virtq_start(struct virtqueue *q, const struct guest_mem *mem,
 		const struct virtq_layout *layout, bool event_idx);
-void virtq_stop(struct virtqueue *q); /* twice is fine */
+/* No request is under way any more.  Twice is fine. */
+void virtq_stop(struct virtqueue *q);
 
 /*
  * Takes the next request.  1, 0 when there is none, -EPROTO: the driver broke
- * the rules.
+ * the rules; one is to have its rings and buffers shared with us.
  */
 int virtq_pop(struct virtqueue *q, struct virtq_chain *c);
 
-/* Puts the last request taken back, for a later virtq_pop(). */
-void virtq_unpop(struct virtqueue *q);
+/* Puts the last request taken, head, back for a later virtq_pop(). */
+void virtq_unpop(struct virtqueue *q, uint16_t head);
 
 /*
  * Gives a request back, of which the first `written` bytes of its writable

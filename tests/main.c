@@ -17,6 +17,7 @@ static Suite *(*const suites[])(void) = {
 	pci_suite,
 	virtqueue_suite,
 	virtqueue_rules_suite,
+	virtqueue_private_suite,
 	virtio_suite,
 	virtio_pci_suite,
 	msix_suite,

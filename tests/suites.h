@@ -13,6 +13,7 @@ Suite *spool_suite(void);
 Suite *pci_suite(void);
 Suite *virtqueue_suite(void);
 Suite *virtqueue_rules_suite(void);
+Suite *virtqueue_private_suite(void);
 Suite *virtio_suite(void);
 Suite *virtio_pci_suite(void);
 Suite *msix_suite(void);

@@ -141,7 +141,7 @@ START_TEST(gives_again_what_was_put_back)
 	for (unsigned int i = 0; i < 3; i++) {
 		ck_assert_int_eq(virtq_pop(&q, &c), 1);
 		check_four(head);
-		virtq_unpop(&q);
+		virtq_unpop(&q, c.head);
 	}
 	ck_assert_int_eq(virtq_pop(&q, &c), 1);
 	ck_assert_int_eq(virtq_pop(&q, &c), 0);

@@ -91,7 +91,7 @@ static bool step(struct virtqueue *q, struct virtq_chain *c, const uint8_t *p)
 		return rc >= 0;
 	case 2:
 		if (have)
-			virtq_unpop(q);
+			virtq_unpop(q, c->head);
 		have = false;
 		break;
 	case 3:

@@ -32,7 +32,7 @@ void fake_guest_init(struct fake_guest *g)
 			       g->memfd, off);
 		ck_assert(r->host != MAP_FAILED);
 		r->fd = g->memfd;
-		r->fd_off = (uint64_t)off;
+		r->fd_off = r->off = (uint64_t)off;
 		off += (off_t)r->len;
 	}
 }

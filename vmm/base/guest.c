@@ -48,6 +48,14 @@ void guest_unpin(const struct guest_mem *mem, struct pages_pins *pins)
 		pages_unpin(mem->pages, pins);
 }
 
+void guest_scrub(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
+{
+	const struct guest_region *r = find(mem, gpa, len);
+
+	if (r && mem->pages)
+		pages_scrub(mem->pages, r->off + (gpa - r->base), len);
+}
+
 bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len)
 {
 	struct pages_pins pins = { 0 };

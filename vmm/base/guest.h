@@ -44,6 +44,8 @@ void *guest_at(const struct guest_mem *mem, gpa_t gpa, uint64_t len);
 void *guest_pin(const struct guest_mem *mem, gpa_t gpa, uint64_t len,
 		struct pages_pins *pins);
 void guest_unpin(const struct guest_mem *mem, struct pages_pins *pins);
+/* For pointers of guest_at() that were used after all: see pages_scrub(). */
+void guest_scrub(const struct guest_mem *mem, gpa_t gpa, uint64_t len);
 
 /* Copies once.  false: guest_at() would refuse, and nothing was copied. */
 bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len);

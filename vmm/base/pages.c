@@ -142,23 +142,28 @@ static void turn_epoch(struct pages *p, unsigned int i)
 static void unpin_group(struct pages *p, unsigned int i, unsigned int epoch)
 {
 	struct pages_group *g = &p->groups[i];
-	bool over = false;
+	bool waiting;
 
 	pthread_mutex_lock(&g->lock);
+	waiting = g->now;
 	g->count[epoch]--;
-	while (g->now && !g->count[!g->epoch]) {
+	while (g->now && !g->count[!g->epoch])
 		turn_epoch(p, i);
-		over = true;
-	}
 	pthread_mutex_unlock(&g->lock);
-	for (unsigned int b = i; over && b < p->nr_blocks; b += PAGES_GROUPS) {
+	/*
+	 * It may be this I/O that has written to what turned private, and a
+	 * long time until that is waited for no more.
+	 */
+	for (unsigned int b = i; waiting && b < p->nr_blocks;
+	     b += PAGES_GROUPS) {
 		unsigned char want = WAIT_OVER;
 
-		if (!atomic_compare_exchange_strong(&p->blocks[b].wait, &want,
-						    WAIT_NONE))
+		if (atomic_load(&p->blocks[b].wait) == WAIT_NONE)
 			continue;
+		if (atomic_compare_exchange_strong(&p->blocks[b].wait, &want,
+						   WAIT_NONE))
+			atomic_fetch_sub(&p->waiting, 1);
 		discard_private(p, b);
-		atomic_fetch_sub(&p->waiting, 1);
 	}
 }
 
@@ -171,6 +176,13 @@ void pages_unpin(struct pages *p, struct pages_pins *pins)
 		pins->groups &= pins->groups - 1;
 	}
 	pins->epochs = 0;
+}
+
+void pages_scrub(struct pages *p, uint64_t off, uint64_t len)
+{
+	for (uint64_t b = off / PAGES_BLOCK; b * PAGES_BLOCK < off + len; b++)
+		if (pages_touched(p, (unsigned int)b))
+			discard_private(p, (unsigned int)b);
 }
 
 /* --- converting --- */

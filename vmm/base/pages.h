@@ -76,6 +76,13 @@ bool pages_pin(struct pages *p, uint64_t off, uint64_t len,
 	       struct pages_pins *pins);
 void pages_unpin(struct pages *p, struct pages_pins *pins); /* none is fine */
 
+/*
+ * For who uses pages for long without pins, and asks again whether they are
+ * shared when `turned` has changed: it has, and [off, off + len) may have been
+ * written to since.
+ */
+void pages_scrub(struct pages *p, uint64_t off, uint64_t len);
+
 /* --- for who converts: block's lock held, pages counted in the block --- */
 
 void pages_lock(struct pages *p, unsigned int block);

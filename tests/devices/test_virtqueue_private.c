@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of devices/virtqueue.c on memory that the guest can make private. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_ring.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "suites.h"
+#include "support/fake_driver.h"
+
+#define SIZE 8
+#define BUF (FAKE_LOW + 0x20000) /* pages of its own for each */
+#define TABLE (FAKE_LOW + 0x30000)
+
+static struct fake_guest guest;
+static struct fake_queue driver;
+static struct virtqueue q;
+static struct virtq_chain c;
+static struct pages pages;
+
+static void discard(void *ctx, uint64_t off, uint64_t len)
+{
+	(void)ctx;
+	ck_assert_int_eq(fallocate(guest.memfd,
+				   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				   (off_t)off, (off_t)len),
+			 0);
+}
+
+static uint64_t allocated(void)
+{
+	struct stat st;
+
+	ck_assert_int_eq(fstat(guest.memfd, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* As vmm/kvm/convert.c does. */
+static void make_private(gpa_t gpa)
+{
+	uint64_t off = gpa - FAKE_LOW;
+	unsigned int block = (unsigned int)(off / PAGES_BLOCK);
+
+	pages_lock(&pages, block);
+	pages_touch(&pages, block);
+	pages_set(&pages, block, false,
+		  (unsigned int)(off % PAGES_BLOCK / PAGE_SIZE), 1);
+	pages_discard_later(&pages, block);
+	discard(NULL, align_down(off, PAGE_SIZE), PAGE_SIZE);
+	pages_unlock(&pages, block);
+}
+
+static void setup(void)
+{
+	fake_guest_init(&guest);
+	ck_assert_int_eq(pages_init(&pages, FAKE_LOW_LEN + FAKE_HIGH_LEN,
+				    false),
+			 0);
+	pages.discard = discard;
+	guest.mem.pages = &pages;
+	guest.next = FAKE_LOW + 0x10000;
+	fake_queue_init(&driver, &guest, SIZE);
+	ck_assert_int_eq(virtq_start(&q, &guest.mem, &driver.layout, false), 0);
+}
+
+static void teardown(void)
+{
+	virtq_stop(&q);
+	virtq_stop(&q);
+	/* Nothing stays pinned, nothing waits. */
+	for (unsigned int i = 0; i < PAGES_GROUPS; i++)
+		ck_assert_uint_eq(pages.groups[i].count[0] +
+					  pages.groups[i].count[1],
+				  0);
+	ck_assert_uint_eq(pages.waiting, 0);
+	pages_destroy(&pages);
+	pages_destroy(&pages);
+	fake_guest_destroy(&guest);
+}
+
+static const struct fake_buf two[] = { { BUF, 16, false },
+				       { BUF + PAGE_SIZE, 16, true } };
+
+START_TEST(serves_what_is_shared)
+{
+	uint32_t got = SIZE, len = 0;
+
+	for (unsigned int n = 0; n < 100; n++) {
+		uint16_t head = fake_queue_add(&driver, two, 2);
+
+		ck_assert_int_eq(virtq_pop(&q, &c), 1);
+		virtq_unpop(&q, c.head);
+		ck_assert_int_eq(virtq_pop(&q, &c), 1);
+		virtq_push(&q, head, 7);
+		ck_assert(fake_queue_used(&driver, &got, &len));
+		ck_assert_uint_eq(got, head);
+		make_private(FAKE_LOW + 0x50000); /* somewhere else */
+	}
+}
+END_TEST
+
+static const struct {
+	gpa_t private;
+	struct fake_buf buf;
+	bool indirect;
+} bad[] = {
+	{ BUF, { BUF, 16, false }, false },
+	{ BUF, { BUF, 16, true }, false },
+	{ BUF, { BUF + PAGE_SIZE - 1, 1, true }, false },
+	{ BUF, { BUF, 16, true }, true },
+	{ BUF + PAGE_SIZE, { BUF, 2 * PAGE_SIZE, false }, false },
+	{ BUF + PAGE_SIZE, { BUF + PAGE_SIZE - 1, 2, true }, false },
+	{ BUF + 2 * PAGE_SIZE, { BUF, 4 * PAGE_SIZE, true }, true },
+};
+
+START_TEST(rejects_buffers_in_private_pages)
+{
+	make_private(bad[_i].private);
+	if (bad[_i].indirect)
+		fake_queue_add_indirect(&driver, &bad[_i].buf, 1);
+	else
+		fake_queue_add(&driver, &bad[_i].buf, 1);
+	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
+}
+END_TEST
+
+START_TEST(rejects_a_table_in_a_private_page)
+{
+	fake_queue_desc(&driver, 0, TABLE, 16, VRING_DESC_F_INDIRECT, 0);
+	fake_queue_publish(&driver, 0);
+	make_private(TABLE);
+	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
+	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
+}
+END_TEST
+
+static gpa_t ring(int i)
+{
+	const struct virtq_layout *l = &driver.layout;
+
+	return i == 0 ? l->desc : i == 1 ? l->avail : l->used;
+}
+
+START_TEST(rejects_rings_in_private_pages)
+{
+	make_private(ring(_i));
+	virtq_stop(&q);
+	ck_assert_int_eq(virtq_start(&q, &guest.mem, &driver.layout, false),
+			 -EPROTO);
+	ck_assert_int_eq(virtq_pop(&q, &c), 0);
+}
+END_TEST
+
+/* Not a byte of what turned private comes back, whatever the device does. */
+START_TEST(stops_when_a_ring_turns_private)
+{
+	uint64_t left;
+	uint16_t head = fake_queue_add(&driver, two, 2);
+
+	ck_assert_int_eq(virtq_pop(&q, &c), 1);
+	make_private(ring(_i));
+	left = allocated();
+	virtq_push(&q, head, 1);
+	ck_assert(!virtq_must_notify(&q));
+	virtq_kicks_off(&q);
+	ck_assert(virtq_kicks_on(&q));
+	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
+	ck_assert_uint_eq(allocated(), left);
+	ck_assert_uint_eq(pages.waiting, 0);
+}
+END_TEST
+
+START_TEST(what_turned_private_in_flight_is_freed_when_given_back)
+{
+	uint64_t left;
+	uint16_t head = fake_queue_add(&driver, two, 2);
+
+	ck_assert_int_eq(virtq_pop(&q, &c), 1);
+	virtq_kicks_off(&q); /* the used ring has its page */
+	memset(c.iov[1].iov_base, 1, 16);
+	make_private(two[1].gpa);
+	left = allocated();
+	memset(c.iov[1].iov_base, 1, 16); /* host I/O that was under way */
+	ck_assert_uint_eq(allocated(), left + PAGE_SIZE);
+	if (_i)
+		virtq_stop(&q);
+	else
+		virtq_push(&q, head, 16);
+	ck_assert_uint_eq(allocated(), left);
+}
+END_TEST
+
+START_TEST(rejects_a_head_that_is_in_use)
+{
+	uint16_t head = fake_queue_add(&driver, two, 2);
+
+	ck_assert_int_eq(virtq_pop(&q, &c), 1);
+	fake_queue_publish(&driver, head);
+	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
+	fake_queue_publish(&driver, SIZE);
+	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
+}
+END_TEST
+
+Suite *virtqueue_private_suite(void)
+{
+	Suite *s = suite_create("virtqueue_private");
+	TCase *tc = tcase_create("virtqueue_private");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, serves_what_is_shared);
+	tcase_add_loop_test(tc, rejects_buffers_in_private_pages, 0,
+			    ARRAY_SIZE(bad));
+	tcase_add_test(tc, rejects_a_table_in_a_private_page);
+	tcase_add_loop_test(tc, rejects_rings_in_private_pages, 0, 3);
+	tcase_add_loop_test(tc, stops_when_a_ring_turns_private, 0, 3);
+	tcase_add_loop_test(
+		tc, what_turned_private_in_flight_is_freed_when_given_back, 0,
+		2);
+	tcase_add_test(tc, rejects_a_head_that_is_in_use);
+	suite_add_tcase(s, tc);
+	return s;
+}
