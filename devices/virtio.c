@@ -24,7 +24,7 @@
 	 BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(RING_RESET))
 
 /* Requests taken of a queue before the thread's other work has its turn. */
-#define BATCH 1024
+#define BATCH 256
 
 #define STATUS_DRIVER_BITS                                         \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |    \

@@ -154,6 +154,22 @@ START_TEST(leaves_out_the_part_of_a_sector_at_the_end)
 }
 END_TEST
 
+START_TEST(gives_up_what_has_not_begun_when_the_vm_ends)
+{
+	struct disk_request r[3];
+
+	params.engine = &disk_sync;
+	open_disk();
+	for (unsigned int i = 0; i < ARRAY_SIZE(r); i++) {
+		r[i] = (struct disk_request){ .op = DISK_FLUSH };
+		disk_submit(&disk, &r[i]);
+	}
+	event_loop_stop(&loop);
+	disk_push(&disk);
+	ck_assert_uint_eq(nr_done, 0);
+}
+END_TEST
+
 START_TEST(says_why_no_engine_works)
 {
 	fake_engine.create_error = -EMFILE;
@@ -431,6 +447,7 @@ Suite *disk_suite(void)
 	tcase_add_test(t, refuses_what_is_no_disk);
 	tcase_add_test(t, is_nobody_elses_while_it_may_be_written);
 	tcase_add_test(t, leaves_out_the_part_of_a_sector_at_the_end);
+	tcase_add_test(t, gives_up_what_has_not_begun_when_the_vm_ends);
 	tcase_add_test(t, says_why_no_engine_works);
 	tcase_add_test(t, goes_on_after_a_part);
 	tcase_add_test(t, tries_again_what_was_interrupted_but_not_for_ever);
