@@ -33,6 +33,15 @@ struct trap_frame {
 	uint64_t vector, error, rip, cs, rflags, rsp, ss;
 };
 
+/* Marsaglia's xorshift64; *state is not 0. */
+static inline uint32_t random_next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return (uint32_t)(*state >> 16);
+}
+
 /* ---- instructions ---- */
 
 static inline uint64_t rdtsc(void)
@@ -220,3 +229,8 @@ void acpi_check(void); /* fills acpi as far as the tables are sound */
 /* ---- smp.c ---- */
 
 void smp_check(void);
+/*
+ * Runs job on every CPU at a time, on this one as number 0; false if not all
+ * came back.  The others begin anew each time, with interrupts off.
+ */
+bool smp_run(void (*job)(unsigned int cpu));

@@ -12,7 +12,7 @@
 #define PATIENCE_S 20 /* without one more CPU */
 
 extern uint8_t trampoline[], trampoline_end[];
-extern uint32_t trampoline_cr3;
+extern uint32_t trampoline_cr3, ap_next;
 void ap_main(unsigned int index);
 
 struct slot {
@@ -23,6 +23,7 @@ struct slot {
 static struct slot slots[MAX_CPUS] SCRATCH;
 static volatile unsigned int nr_up;
 static uint32_t boot_id;
+static void (*volatile work)(unsigned int cpu);
 
 static uint64_t mark(uint32_t id)
 {
@@ -35,6 +36,11 @@ void ap_main(unsigned int index)
 
 	trap_load();
 	apic_enable();
+	if (work) {
+		work(index + 1);
+		__atomic_fetch_add(&nr_up, 1, __ATOMIC_SEQ_CST);
+		return;
+	}
 	s->apic_id = apic_id();
 	s->cpuid_id = cpuid(1, 0).b >> 24;
 	s->topology_id = cpuid(0, 0).a < 0xb ? s->apic_id : cpuid(0xb, 0).d;
@@ -110,6 +116,20 @@ static void check_slots(unsigned int up)
 	check_is("other CPUs: sharing an APIC id", 0, twice);
 	check_is("other CPUs: not in 64-bit mode", 0, bad_mode);
 	check_is("other CPUs: whose memory write is lost", 0, bad_mark);
+}
+
+bool smp_run(void (*job)(unsigned int cpu))
+{
+	unsigned int others = acpi.nr_cpus - 1;
+
+	nr_up = 0;
+	ap_next = 0;
+	work = job;
+	if (others)
+		start_others();
+	job(0);
+	wait_others(others);
+	return nr_up == others;
 }
 
 void smp_check(void)

@@ -165,6 +165,7 @@ gdtr:	.word	gdt_end - gdt - 1
 	.section .bss
 	.balign	8
 	.globl	entry
+	.globl	ap_next
 entry:	.skip	56
 ap_next: .skip	8
 

@@ -19,6 +19,8 @@ enum { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_WINDOW };
 
 #define FEATURES_HIGH 0x103     /* VERSION_1, ACCESS_PLATFORM, RING_RESET */
 #define FEATURES_LOW (1u << 28) /* INDIRECT_DESC */
+#define NET_CTRL_VQ (1u << 17)
+#define BALLOON_REPORTING (1u << 5)
 
 #define PATIENCE_NS 5000000000ULL
 #define BLOCK_GET_ID 8 /* virtio 1.2, 5.2.6 */
@@ -117,7 +119,7 @@ unsigned int virtio_find(struct virtio *devices)
 	return nr;
 }
 
-void virtio_move(struct virtio *v, uint64_t addr)
+void virtio_move(const struct virtio *v, uint64_t addr)
 {
 	config_put(v, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 	config_put(v, PCI_BAR0, (uint32_t)addr, 4);
@@ -164,7 +166,12 @@ bool virtio_reset(struct virtio *v)
 
 bool virtio_negotiate(struct virtio *v)
 {
-	static const uint32_t wanted[] = { FEATURES_LOW, FEATURES_HIGH };
+	const uint32_t wanted[] = {
+		FEATURES_LOW | (v->id == VIRTIO_ID_NET       ? NET_CTRL_VQ
+				: v->id == VIRTIO_ID_BALLOON ? BALLOON_REPORTING
+							     : 0),
+		FEATURES_HIGH
+	};
 
 	set_status(v, STATUS_ACKNOWLEDGE);
 	set_status(v, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
@@ -192,7 +199,7 @@ void virtio_enable_queue(struct virtio *v)
 {
 	__builtin_memset((void *)VIRTIO_RAM, 0, sizeof(rings));
 	v->next_avail = v->next_used = 0;
-	bar_put(v, v->common + COMMON_QUEUE_SELECT, 0, 2);
+	bar_put(v, v->common + COMMON_QUEUE_SELECT, v->queue, 2);
 	bar_put(v, v->common + COMMON_QUEUE_SIZE, QUEUE_SIZE, 2);
 	bar_put(v, v->common + COMMON_QUEUE_VECTOR, 0, 2);
 	set_address(v, COMMON_QUEUE_DESC, &rings.desc);
@@ -227,45 +234,70 @@ void virtio_publish(struct virtio *v, uint16_t head)
 
 void virtio_kick(struct virtio *v)
 {
-	bar_put(v, v->notify, 0, 2);
+	bar_put(v, v->notify + v->queue * v->notify_step, v->queue, 2);
 }
 
-static void set_desc(unsigned int i, const void *addr, uint32_t len,
-		     uint16_t flags)
+/* An honest request: parts of the buffer.  Byte 100 is for a status. */
+#define ANY_QUEUE 0xff
+static const struct request {
+	uint8_t id, queue;
+	struct {
+		uint16_t at, len, flags;
+	} parts[3];
+} requests[] = {
+	{ VIRTIO_ID_ENTROPY, 0, { { 0, 64, DESC_WRITE } } },
+	{ VIRTIO_ID_BLOCK,
+	  ANY_QUEUE,
+	  { { 0, 16, DESC_NEXT },
+	    { 64, 20, DESC_WRITE | DESC_NEXT },
+	    { 100, 1, DESC_WRITE } } },
+	{ VIRTIO_ID_CONSOLE, 1, { { 0, 1, 0 } } },
+	{ VIRTIO_ID_NET, 1, { { 200, 72, 0 } } },
+	{ VIRTIO_ID_NET, 2, { { 0, 4, DESC_NEXT }, { 100, 1, DESC_WRITE } } },
+	{ VIRTIO_ID_BALLOON, 0, { { 300, 4, 0 } } },
+	{ VIRTIO_ID_BALLOON, 1, { { 300, 4, 0 } } },
+	{ VIRTIO_ID_BALLOON, 3, { { 0, PAGE, DESC_WRITE } } },
+};
+
+static const struct request *known(const struct virtio *v)
 {
-	rings.desc[i].addr = (uintptr_t)addr;
-	rings.desc[i].len = len;
-	rings.desc[i].flags = flags;
-	rings.desc[i].next = (uint16_t)(i + 1);
+	for (unsigned int i = 0; i < ARRAY_SIZE(requests); i++)
+		if (requests[i].id == v->id && (requests[i].queue == v->queue ||
+						requests[i].queue == ANY_QUEUE))
+			return &requests[i];
+	return NULL;
 }
 
 bool virtio_request(struct virtio *v)
 {
-	__builtin_memset(buffer, 0, PAGE);
-	if (v->id == VIRTIO_ID_ENTROPY) {
-		set_desc(0, buffer, 64, DESC_WRITE);
-		return true;
+	const struct request *r = known(v);
+
+	for (unsigned int i = 0; r && i < ARRAY_SIZE(r->parts); i++) {
+		rings.desc[i].addr = (uintptr_t)buffer + r->parts[i].at;
+		rings.desc[i].len = r->parts[i].len;
+		rings.desc[i].flags = r->parts[i].flags;
+		rings.desc[i].next = (uint16_t)(i + 1);
 	}
-	if (v->id != VIRTIO_ID_BLOCK)
-		return false;
+	__builtin_memset(buffer, 0, PAGE);
 	buffer[0] = BLOCK_GET_ID;
-	buffer[100] = 0xff; /* the device's status */
-	set_desc(0, buffer, 16, DESC_NEXT);
-	set_desc(1, buffer + 64, 20, DESC_WRITE | DESC_NEXT);
-	set_desc(2, buffer + 100, 1, DESC_WRITE);
-	return true;
+	buffer[100] = 0xff;
+	/* A page that nobody needs. */
+	*(volatile uint32_t *)(buffer + 300) = (VIRTIO_RAM_NEEDED >> 12) - 1;
+	return r;
 }
 
-/* What a device has to have done: random bytes, or an identification. */
+/* What a device has to have done: random bytes, or a status. */
 static bool answered(const struct virtio *v)
 {
 	unsigned int bits = 0;
 
 	if (v->id == VIRTIO_ID_BLOCK)
 		return !buffer[100];
+	if (v->id == VIRTIO_ID_NET && v->queue == 2)
+		return buffer[100] != 0xff;
 	for (unsigned int i = 0; i < 64; i++)
 		bits |= buffer[i];
-	return bits;
+	return bits || v->id != VIRTIO_ID_ENTROPY;
 }
 
 bool virtio_serves(struct virtio *v)

@@ -2,7 +2,7 @@
 /*
  * Virtio devices on PCI as a driver without a kernel sees them (virtio 1.2,
  * 4.1), each with one queue in use.  There is one driver at a time: the rings
- * are the same for all devices.
+ * are the same for all queues.
  */
 #pragma once
 
@@ -12,8 +12,11 @@
 #define QUEUE_SIZE 16
 
 /* Virtio 1.2, 5. */
+#define VIRTIO_ID_NET 1
 #define VIRTIO_ID_BLOCK 2
+#define VIRTIO_ID_CONSOLE 3
 #define VIRTIO_ID_ENTROPY 4
+#define VIRTIO_ID_BALLOON 5
 
 struct virtio {
 	uint64_t config; /* of the function, in ECAM */
@@ -22,6 +25,7 @@ struct virtio {
 	uint32_t notify_step;
 	unsigned int msix, window; /* capabilities, in config */
 	unsigned int slot, id, nr_queues, nr_vectors;
+	unsigned int queue; /* that the driver uses */
 	uint16_t next_avail, next_used;
 };
 
@@ -96,13 +100,13 @@ void bar_put(const struct virtio *v, uint32_t off, uint32_t value,
 	     unsigned int len);
 
 /* Puts the BAR at addr and turns memory accesses on. */
-void virtio_move(struct virtio *v, uint64_t addr);
+void virtio_move(const struct virtio *v, uint64_t addr);
 
 /* Resets it and waits for the end of that: false if it does not come. */
 bool virtio_reset(struct virtio *v);
 /* Up to and with FEATURES_OK: false if it was refused. */
 bool virtio_negotiate(struct virtio *v);
-/* A whole start with queue 0 and MSI-X, as an honest driver does it. */
+/* A whole start with its queue and MSI-X, as an honest driver does it. */
 bool virtio_start(struct virtio *v);
 void virtio_enable_queue(struct virtio *v);
 
@@ -111,9 +115,17 @@ void virtio_publish(struct virtio *v, uint16_t head);
 void virtio_kick(struct virtio *v);
 /* One honest request to those we know one for: it has to be done. */
 bool virtio_serves(struct virtio *v);
-/* Fills descriptors with such a request; false: none is known. */
+/* Fills descriptors with such a request; false: none for this queue. */
 bool virtio_request(struct virtio *v);
 /* Waits until the status has these bits. */
 bool virtio_status_comes(struct virtio *v, uint8_t bits);
 
 void hostile_check(uint64_t rounds); /* hostile.c */
+/*
+ * havoc.c: all CPUs at all registers and rings for a while; seed is not 0.
+ * False if one did not come back.
+ */
+bool havoc(const struct virtio *devices, unsigned int nr, uint64_t seed);
+/* A place for a BAR that is none, or odd; an odd message (hostile.c). */
+uint64_t hostile_place(uint32_t n);
+void hostile_message(const struct virtio *v, unsigned int vector, uint32_t n);
