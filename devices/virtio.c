@@ -460,9 +460,11 @@ void virtio_destroy(struct virtio *d)
 {
 	if (!d->ops)
 		return;
-	for (unsigned int i = 0; i < d->nr_queues; i++)
+	for (unsigned int i = 0; i < d->nr_queues; i++) {
+		virtq_stop(&d->queues[i].ring);
 		if (d->queues[i].kick_fd >= 0)
 			close(d->queues[i].kick_fd);
+	}
 	if (d->wake_fd >= 0)
 		close(d->wake_fd);
 	*d = (struct virtio){ 0 };

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "suites.h"
-#include "support/fake_driver.h"
+#include "support/toy.h"
 
 #define SIZE 8
 #define BUF (FAKE_LOW + 0x20000) /* pages of its own for each */
@@ -203,6 +203,26 @@ START_TEST(rejects_a_head_that_is_in_use)
 }
 END_TEST
 
+START_TEST(a_device_that_ends_lets_go_of_what_it_holds)
+{
+	struct fake_driver *d = fake_driver_new(toy_create, NULL);
+	struct pages_group none = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct fake_buf in = { BUF, 64, true };
+
+	d->guest.mem.pages = &pages;
+	toy_of(d->dev)->hold = true;
+	fake_driver_start(d, ~0ULL, SIZE);
+	fake_queue_add(&d->queues[1], &in, 1);
+	fake_driver_kick(d, 1);
+	while (!toy_of(d->dev)->holds)
+		fake_driver_interrupts(d, 1, 1);
+	fake_driver_free(d);
+	for (unsigned int i = 0; i < PAGES_GROUPS; i++)
+		ck_assert_mem_eq(pages.groups[i].count, none.count,
+				 sizeof(none.count));
+}
+END_TEST
+
 Suite *virtqueue_private_suite(void)
 {
 	Suite *s = suite_create("virtqueue_private");
@@ -219,6 +239,7 @@ Suite *virtqueue_private_suite(void)
 		tc, what_turned_private_in_flight_is_freed_when_given_back, 0,
 		2);
 	tcase_add_test(tc, rejects_a_head_that_is_in_use);
+	tcase_add_test(tc, a_device_that_ends_lets_go_of_what_it_holds);
 	suite_add_tcase(s, tc);
 	return s;
 }
