@@ -88,10 +88,64 @@ static struct desc some_entry(uint64_t *s, unsigned int device, uint64_t table,
 	return d;
 }
 
-static void fill_queue(uint64_t *s, unsigned int device, unsigned int queue)
+/* Has a queue's requests parts to read, and which to write? */
+static void shape_of(const struct virtio *v, unsigned int queue, bool *reads,
+		     bool *writes)
 {
-	volatile struct avail *avail =
-		(volatile void *)page_of(RINGS, device, queue);
+	bool second = queue % 2;
+
+	*reads = *writes = true; /* disks, control queues, and others */
+	switch (v->id) {
+	case VIRTIO_ID_ENTROPY:
+		*reads = false;
+		break;
+	case VIRTIO_ID_BALLOON:
+		*reads = queue < 3;
+		*writes = !*reads;
+		break;
+	case VIRTIO_ID_NET:
+		if (queue && queue + 1 == v->nr_queues)
+			break;
+		/* fall through */
+	case VIRTIO_ID_CONSOLE:
+	case VIRTIO_ID_VSOCK:
+		*reads = second;
+		*writes = !second;
+		break;
+	}
+}
+
+/* What a device may well do, from an entry to read on; its head. */
+static uint16_t put_request(uint64_t *s, unsigned int device,
+			    unsigned int queue)
+{
+	static const uint32_t out[] = { 16, 32, 528, 72 };
+	static const uint32_t in[] = { 512, 4096, 20, 4096 };
+	volatile struct desc *table =
+		(volatile void *)page_of(TABLES, device, queue);
+	bool balloon = devices[device].id == VIRTIO_ID_BALLOON, reads, writes;
+	uint32_t n = random_next(s);
+	uint16_t first = n % 4 * 4;
+	uint16_t second = first + 1, third = (first + 5) % QUEUE_SIZE;
+
+	shape_of(&devices[device], queue, &reads, &writes);
+	table[first].addr = (balloon ? PAGES : DATA) + (n >> 8) % 64 * 16;
+	table[first].len = out[n >> 4 & 3];
+	table[first].flags = writes ? DESC_NEXT : 0;
+	table[first].next = n >> 16 & 1 ? second : third;
+	table[second].addr = SINK + (n >> 8) * 4096ULL % (8 * MIB);
+	table[second].len = in[n >> 6 & 3];
+	table[second].flags = DESC_WRITE | DESC_NEXT;
+	table[second].next = third;
+	table[third].addr = SINK + (n >> 8) % (8 * MIB);
+	table[third].len = reads ? 1 : 2048;
+	table[third].flags = DESC_WRITE;
+	return reads ? first : second;
+}
+
+static uint16_t put_garbage(uint64_t *s, unsigned int device,
+			    unsigned int queue)
+{
 	uint64_t table = page_of(TABLES, device, queue);
 
 	for (unsigned int n = 0; n < 8; n++) {
@@ -102,19 +156,23 @@ static void fill_queue(uint64_t *s, unsigned int device, unsigned int queue)
 		((volatile struct desc *)table)[i] =
 			some_entry(s, device, table, i);
 	}
-	for (unsigned int n = random_next(s) % 8; n; n--) {
-		uint32_t head = random_next(s);
+	return (uint16_t)(random_next(s) >> (random_next(s) % 8 ? 28 : 16));
+}
 
-		/* Those that could be, mostly. */
-		if (head >> 28)
-			head &= QUEUE_SIZE - 3;
-		avail->ring[avail->idx % QUEUE_SIZE] = (uint16_t)head;
-		avail->idx++;
-	}
-	if (random_next(s) % 64 == 0)
-		avail->idx = (uint16_t)random_next(s);
-	avail->flags = random_next(s) & 1;
-	avail->used_event = (uint16_t)random_next(s);
+static void fill_queue(uint64_t *s, unsigned int device, unsigned int queue)
+{
+	volatile struct avail *avail =
+		(volatile void *)page_of(RINGS, device, queue);
+	uint32_t n = random_next(s);
+	uint16_t head = n % 32 ? put_request(s, device, queue)
+			       : put_garbage(s, device, queue);
+
+	for (unsigned int k = 0; k <= n >> 29; k++)
+		avail->ring[(avail->idx + k) % QUEUE_SIZE] = head;
+	avail->flags = n >> 8 & 1;
+	avail->used_event = n >> 9 & 1 ? avail->idx : (uint16_t)(n >> 10);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	avail->idx += n >> 16 & 127 ? 1 + (n >> 29) : n;
 }
 
 /* ---- Registers ---- */
@@ -138,8 +196,10 @@ static void set_queue(uint64_t *s, unsigned int device, unsigned int queue)
 		ring = odd_addresses[odd % ARRAY_SIZE(odd_addresses)];
 	if (n % 32 == 2)
 		ring = page_of(RINGS, odd % nr_devices, odd >> 8);
+	((volatile struct avail *)page_of(RINGS, device, queue))->idx = 0;
 	bar_put(v, v->common + COMMON_QUEUE_SELECT, queue, 2);
-	bar_put(v, v->common + COMMON_QUEUE_SIZE, 1u << odd % 5, 2);
+	bar_put(v, v->common + COMMON_QUEUE_SIZE,
+		odd % 8 ? QUEUE_SIZE : 1u << (odd >> 8) % 5, 2);
 	bar_put(v, v->common + COMMON_QUEUE_VECTOR, odd % (v->nr_vectors + 1),
 		2);
 	put_address(v, COMMON_QUEUE_DESC, table);

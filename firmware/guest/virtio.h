@@ -17,6 +17,7 @@
 #define VIRTIO_ID_CONSOLE 3
 #define VIRTIO_ID_ENTROPY 4
 #define VIRTIO_ID_BALLOON 5
+#define VIRTIO_ID_VSOCK 19
 
 struct virtio {
 	uint64_t config; /* of the function, in ECAM */

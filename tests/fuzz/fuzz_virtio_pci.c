@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest at the registers of two virtio functions: configuration space, BARs
- * and MSI-X in any order, and memory that changes meanwhile.  The input is a
- * list of steps of 12 bytes: what, which function and how wide, where, value.
+ * A guest at the registers of two virtio functions, an rng and a console:
+ * configuration space, BARs and MSI-X in any order, and memory that changes
+ * meanwhile.  The input is a list of steps of 12 bytes: what, which function
+ * and how wide and which queue, where, value.
  * In the end an honest driver must be served, whatever has happened.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
+#include "devices/console.h"
 #include "devices/rng.h"
 #include "devices/virtio_pci.h"
 #include "vmm/base/layout_x86.h"
@@ -23,7 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 #define FUNCTIONS 2
 #define MEM_BASE 0x100000ULL
 #define MEM_LEN (32 * KIB)
-#define RINGS(f) (MEM_BASE + (f)*0x1000ULL) /* of the honest driver */
+#define QUEUES 2 /* at most */
+/* Of the honest driver. */
+#define RINGS(f, q) (MEM_BASE + (f)*0x1000ULL + (q)*0x2000ULL)
 #define BUFFER (MEM_BASE + 0x4000)
 #define HOME(f) (X86_PCI_MMIO32 + (f)*0x10000ULL)
 #define MAX_LINES 8
@@ -43,6 +49,7 @@ struct machine {
 	struct pci_bus pci;
 	struct virtio *devices[FUNCTIONS];
 	struct virtio_pci fns[FUNCTIONS];
+	int null_fd;
 	unsigned int nr_lines, nr_bells;
 	bool connected[MAX_LINES];
 };
@@ -104,6 +111,7 @@ static int bell(struct wiring *w, gpa_t gpa, int fd, bool on)
 static void setup(void)
 {
 	struct virtio_host host = { "fuzz", &mem, &m.thread };
+	struct console_params console = { .where = "stdio" };
 
 	memset(&m, 0, sizeof(m));
 	memset(memory, 0, sizeof(memory));
@@ -113,8 +121,12 @@ static void setup(void)
 	must(!iothread_init(&m.thread) && !bus_add(&m.bus, &m.pci.window) &&
 	     !bus_add(&m.bus, &m.pci.bars[0]) &&
 	     !bus_add(&m.bus, &m.pci.bars[1]));
+	console.out_fd = m.null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	for (unsigned int f = 0; f < FUNCTIONS; f++) {
-		must(!rng_create(&host, NULL, &m.devices[f]));
+		if (f)
+			must(!console_create(&host, &console, &m.devices[f]));
+		else
+			must(!rng_create(&host, NULL, &m.devices[f]));
 		must(!virtio_pci_init(&m.fns[f], m.devices[f], &m.pci,
 				      &m.wiring));
 	}
@@ -127,6 +139,7 @@ static void teardown(void)
 		m.devices[f]->ops->destroy(m.devices[f]);
 	}
 	iothread_destroy(&m.thread);
+	close(m.null_fd);
 	must(!m.nr_bells);
 	for (unsigned int i = 0; i < MAX_LINES; i++)
 		must(!m.connected[i]);
@@ -170,7 +183,7 @@ static uint64_t config(unsigned int f, unsigned int reg)
 
 static void start(unsigned int f)
 {
-	const uint64_t bar = HOME(f), rings = RINGS(f);
+	const uint64_t bar = HOME(f);
 
 	put(config(f, 0x04), 0, 2);
 	put(config(f, 0x10), (uint32_t)bar, 4);
@@ -182,36 +195,43 @@ static void start(unsigned int f)
 	put(bar + TABLE, X86_LAPIC, 8);
 	put(bar + TABLE + 8, 0x41, 8);
 	put(config(f, MSIX_CONTROL), 0x8000, 2);
-	memset(memory + (rings - MEM_BASE), 0, 0x1000);
 	put(bar + COMMON(device_status), 3, 1);
 	put(bar + COMMON(guest_feature_select), 0, 4);
 	put(bar + COMMON(guest_feature), 0, 4);
 	put(bar + COMMON(guest_feature_select), 1, 4);
 	put(bar + COMMON(guest_feature), 0x103, 4);
 	put(bar + COMMON(device_status), 11, 1);
-	put(bar + COMMON(queue_select), 0, 2);
-	put(bar + COMMON(queue_size), SIZE, 2);
-	put(bar + COMMON(queue_msix_vector), 0, 2);
-	put(bar + COMMON(queue_desc_lo), rings, 8);
-	put(bar + COMMON(queue_avail_lo), rings + 0x400, 8);
-	put(bar + COMMON(queue_used_lo), rings + 0x800, 8);
-	put(bar + COMMON(queue_enable), 1, 2);
+	for (unsigned int q = 0; q < m.devices[f]->nr_queues; q++) {
+		const uint64_t rings = RINGS(f, q);
+
+		memset(memory + (rings - MEM_BASE), 0, 0x1000);
+		put(bar + COMMON(queue_select), q, 2);
+		put(bar + COMMON(queue_size), SIZE, 2);
+		put(bar + COMMON(queue_msix_vector), 0, 2);
+		put(bar + COMMON(queue_desc_lo), rings, 8);
+		put(bar + COMMON(queue_avail_lo), rings + 0x400, 8);
+		put(bar + COMMON(queue_used_lo), rings + 0x800, 8);
+		put(bar + COMMON(queue_enable), 1, 2);
+	}
 	put(bar + COMMON(device_status), 15, 1);
 }
 
 /* One request, whose answer and interrupt must come. */
 static void serve(unsigned int f)
 {
-	uint8_t *rings = memory + (RINGS(f) - MEM_BASE);
+	uint8_t *rings = memory + (RINGS(f, 0) - MEM_BASE);
 	struct vring_desc *desc = (void *)rings;
 	struct vring_avail *avail = (void *)(rings + 0x400);
 	struct vring_used *used = (void *)(rings + 0x800);
+	static const uint8_t typed[64];
 
 	start(f);
 	must(get(HOME(f) + COMMON(device_status), 1) == 15);
 	desc[0] = (struct vring_desc){ BUFFER, 64, VRING_DESC_F_WRITE, 0 };
 	avail->ring[0] = 0;
 	avail->idx = 1;
+	if (f) /* which kicks by itself */
+		must(console_input(m.devices[f], typed, 64) == 64);
 	virtio_kick(m.devices[f], 0); /* as its bell does */
 	run_devices();
 	must(used->idx == 1 && used->ring[0].len == 64);
@@ -269,7 +289,8 @@ static void step(const uint8_t *p)
 		start(f);
 		break;
 	case 7:
-		virtio_kick(m.devices[f], 0);
+		virtio_kick(m.devices[f],
+			    (p[1] >> 5) % m.devices[f]->nr_queues);
 		break;
 	}
 	if (p[1] & 0x10)
