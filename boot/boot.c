@@ -265,7 +265,7 @@ static int build(struct boot *b)
 	if (rc)
 		return rc;
 	b->ram_end = b->map.ram[0].len;
-	rc = x86_tables_add(b->image);
+	rc = x86_tables_add(b->image, b->req->private_bit);
 	if (!rc)
 		rc = add_acpi(b);
 	if (!rc)

@@ -20,6 +20,7 @@ struct boot_request {
 	enum boot_decompress decompress;
 	uint64_t memory;      /* bytes of RAM, multiple of the page size */
 	unsigned int nr_cpus; /* APIC ids 0 .. nr_cpus - 1 */
+	uint64_t private_bit; /* in page table entries; 0: none */
 	uint64_t seed; /* for KASLR: random unless the image is measured */
 };
 

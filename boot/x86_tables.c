@@ -42,11 +42,11 @@ static int fill_page_tables(const struct image_region *r, uint8_t *dst)
 	uint64_t *pml4 = (uint64_t *)(void *)dst, *pdpt = pml4 + PTES,
 		 *directory = pdpt + PTES;
 
-	pml4[0] = (r->gpa + PAGE_SIZE) | PTE_TABLE;
+	pml4[0] = (r->gpa + PAGE_SIZE) | PTE_TABLE | r->off;
 	for (uint64_t i = 0; i < MAPPED_GIB; i++)
-		pdpt[i] = (r->gpa + (2 + i) * PAGE_SIZE) | PTE_TABLE;
+		pdpt[i] = (r->gpa + (2 + i) * PAGE_SIZE) | PTE_TABLE | r->off;
 	for (uint64_t i = 0; i < MAPPED_GIB * PTES; i++)
-		directory[i] = i * 2 * MIB | PTE_PAGE;
+		directory[i] = i * 2 * MIB | PTE_PAGE | r->off;
 	return 0;
 }
 
@@ -59,7 +59,7 @@ static int fill_reset_vector(const struct image_region *r, uint8_t *dst)
 	return 0;
 }
 
-int x86_tables_add(struct image *image)
+int x86_tables_add(struct image *image, uint64_t private_bit)
 {
 	const struct image_region tables = {
 		.name = "page tables",
@@ -67,6 +67,7 @@ int x86_tables_add(struct image *image)
 		.len = TABLES * PAGE_SIZE,
 		.measured = true,
 		.fill = fill_page_tables,
+		.off = private_bit,
 	};
 	const struct image_region reset = {
 		.name = "reset vector",
@@ -79,7 +80,7 @@ int x86_tables_add(struct image *image)
 
 	_Static_assert(X86_PAGE_TABLES + TABLES * PAGE_SIZE <= X86_BOOT_PARAMS,
 		       "page tables overrun what follows them");
-	image->page_table = X86_PAGE_TABLES;
+	image->page_table = X86_PAGE_TABLES | private_bit;
 	if (!rc)
 		rc = image_add(image, &tables);
 	return rc ? rc : image_add(image, &reset);

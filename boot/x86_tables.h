@@ -15,6 +15,8 @@
 /*
  * Adds the GDT at X86_GDT and an identity map of 4 GiB at X86_PAGE_TABLES,
  * and says so in image->gdt and image->page_table; and at X86_RESET_VECTOR a
- * few real-mode instructions that reset the machine.
+ * few real-mode instructions that reset the machine.  private_bit is set in
+ * every page table entry and in page_table (AMD APM vol. 2, 15.34.6: C-bit);
+ * 0 where there is none.
  */
-int x86_tables_add(struct image *image);
+int x86_tables_add(struct image *image, uint64_t private_bit);

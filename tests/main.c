@@ -42,6 +42,7 @@ static Suite *(*const suites[])(void) = {
 	fake_vcpu_suite,
 	launch_suite,
 	convert_suite,
+	emulated_suite,
 	launch_device_suite,
 	cpuid_suite,
 	exit_suite,

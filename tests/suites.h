@@ -38,6 +38,7 @@ Suite *fake_vm_suite(void);
 Suite *fake_vcpu_suite(void);
 Suite *launch_suite(void);
 Suite *convert_suite(void);
+Suite *emulated_suite(void);
 Suite *launch_device_suite(void);
 Suite *cpuid_suite(void);
 Suite *exit_suite(void);

@@ -131,6 +131,8 @@ static int create_vm(struct machine *m, struct kvm_sys *sys,
 	for (unsigned int i = 0; i < map->nr_ram; i++)
 		ranges[i] = (struct memory_range){ map->ram[i].gpa,
 						   map->ram[i].len };
+	if (p.cvm->warning)
+		log_warn("%s: %s", c->name, p.cvm->warning);
 	rc = vm_create(&m->vm, sys, &p);
 	m->vm.ended = on_ended;
 	m->vm.ctx = m;
@@ -220,6 +222,7 @@ static int build_image(const struct machine *m, struct image *image)
 				      : BOOT_DECOMPRESS_AUTO,
 		.memory = c->memory,
 		.nr_cpus = (unsigned int)c->cpus,
+		.private_bit = cvm_find(c->cvm)->private_bit,
 	};
 	int rc;
 

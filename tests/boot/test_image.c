@@ -148,7 +148,7 @@ START_TEST(lays_out_ram_around_the_hole)
 END_TEST
 
 /* Walks the tables as a processor does, Intel SDM 3A, 4.5. */
-static uint64_t translate(const uint8_t *tables, uint64_t va)
+static uint64_t translate(const uint8_t *tables, uint64_t va, uint64_t bit)
 {
 	uint64_t at = X86_PAGE_TABLES, e = 0;
 
@@ -158,7 +158,8 @@ static uint64_t translate(const uint8_t *tables, uint64_t va)
 		       8);
 		if ((e & 3) != 3)
 			return UINT64_MAX;
-		at = e & 0x000ffffffffff000;
+		ck_assert_uint_eq(e & 0x000fff0000000000, bit);
+		at = e & 0x000000fffffff000;
 	}
 	ck_assert_uint_eq(e >> 7 & 1, 1);
 	return at + va % (2 * MIB);
@@ -169,16 +170,17 @@ START_TEST(maps_the_first_4_gib_one_to_one)
 	static const uint64_t mapped[] = { 0, 0x1000, 0x200000, 0xbffff000,
 					   0xffffffff };
 	static uint8_t page[6 * PAGE_SIZE];
+	const uint64_t bit = _i ? 1ULL << 51 : 0;
 	struct image image = { 0 };
 	uint64_t descriptor;
 
-	ck_assert_int_eq(x86_tables_add(&image), 0);
-	ck_assert_uint_eq(image.page_table, X86_PAGE_TABLES);
+	ck_assert_int_eq(x86_tables_add(&image, bit), 0);
+	ck_assert_uint_eq(image.page_table, X86_PAGE_TABLES | bit);
 	ck_assert_uint_eq(image.regions[1].len, sizeof(page));
 	ck_assert_int_eq(image.regions[1].fill(&image.regions[1], page), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(mapped); i++)
-		ck_assert_uint_eq(translate(page, mapped[i]), mapped[i]);
-	ck_assert_uint_eq(translate(page, 4 * GIB), UINT64_MAX);
+		ck_assert_uint_eq(translate(page, mapped[i], bit), mapped[i]);
+	ck_assert_uint_eq(translate(page, 4 * GIB, bit), UINT64_MAX);
 	memset(page, 0, sizeof(page));
 	ck_assert_uint_eq(image.gdt, X86_GDT);
 	ck_assert_int_eq(image.regions[0].fill(&image.regions[0], page), 0);
@@ -202,7 +204,7 @@ Suite *image_suite(void)
 	tcase_add_test(tc, fills_from_memory_and_from_files);
 	tcase_add_loop_test(tc, lays_out_ram_around_the_hole, 0,
 			    ARRAY_SIZE(map_cases));
-	tcase_add_test(tc, maps_the_first_4_gib_one_to_one);
+	tcase_add_loop_test(tc, maps_the_first_4_gib_one_to_one, 0, 2);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -10,10 +10,11 @@
 static int power_off(struct fake_kvm *fake, unsigned int id, unsigned int n,
 		     struct kvm_run *run)
 {
-	(void)fake;
-	(void)n;
 	if (id)
 		return FAKE_BLOCK;
+	if (fake->vm.slots[0].len < MIB) /* what a probe tries */
+		return n ? fake_exit(run, KVM_EXIT_SHUTDOWN)
+			 : fake_exit_hypercall(fake, run);
 	run->system_event.type = KVM_SYSTEM_EVENT_SHUTDOWN;
 	return fake_exit(run, KVM_EXIT_SYSTEM_EVENT);
 }
@@ -23,10 +24,16 @@ static const struct launch {
 	unsigned int nr_vcpus;
 	const struct store_ops *store;
 	const char *golden;
+	const struct cvm_ops *cvm; /* NULL: none */
 } launches[] = {
-	{ 512 * MIB, 1, &store_guest_memfd, "tests/golden/launch_none.txt" },
-	{ 5 * GIB, 2, &store_guest_memfd, "tests/golden/launch_none_5g.txt" },
-	{ 512 * MIB, 1, &store_memfd, "tests/golden/launch_none_memfd.txt" },
+	{ 512 * MIB, 1, &store_guest_memfd, "tests/golden/launch_none.txt",
+	  NULL },
+	{ 5 * GIB, 2, &store_guest_memfd, "tests/golden/launch_none_5g.txt",
+	  NULL },
+	{ 512 * MIB, 1, &store_memfd, "tests/golden/launch_none_memfd.txt",
+	  NULL },
+	{ 512 * MIB, 1, NULL, "tests/golden/launch_emulated.txt",
+	  &cvm_emulated },
 };
 
 static struct rig *rig_for(const struct launch *launch)
@@ -34,6 +41,8 @@ static struct rig *rig_for(const struct launch *launch)
 	struct rig *rig = rig_new(launch->memory, launch->nr_vcpus);
 
 	rig->params.store = launch->store;
+	if (launch->cvm)
+		rig->params.cvm = launch->cvm;
 	return rig;
 }
 
@@ -42,10 +51,10 @@ START_TEST(asks_the_kernel_what_the_golden_file_says)
 {
 	struct rig *rig = rig_for(&launches[_i]);
 
+	rig->fake.run = power_off;
 	ck_assert_int_eq(vm_create(&rig->vm, &rig->trace.sys, &rig->params), 0);
 	ck_assert_int_eq(vm_launch(&rig->vm, &rig->image), 0);
 	if (launches[_i].nr_vcpus == 1) {
-		rig->fake.run = power_off;
 		ck_assert_int_eq(vm_start(&rig->vm), 0);
 		while (rig->vm.end == VM_RUNNING)
 			sched_yield();
@@ -75,14 +84,23 @@ static unsigned int break_call(const struct launch *launch, unsigned int n,
 	calls = atomic_load(&rig->fault.calls);
 	reached = calls >= n;
 	if (rc) {
-		/* A mapping tells why in its text only. */
+		/*
+		 * A mapping tells why in its text only, and a probe what is
+		 * missing.
+		 */
+		if (rig->fault.failed_req == KVM_RUN)
+			error = -EOPNOTSUPP;
 		ck_assert_int_eq(rc, rig->fault.failed_map ? -ENOMEM : error);
 		ck_assert(err_text()[0]);
 		ck_assert_ptr_nonnull(strchr(err_text(), ':'));
 		ck_assert_int_eq(rig->ended, 0);
 	} else if (reached && rig->fault.failed_req == KVM_RUN) {
-		/* Another vCPU may have ended the VM before. */
-		ck_assert(rig->vm.end == VM_FAILED || launch->nr_vcpus > 1);
+		/*
+		 * Another vCPU may have ended the VM before, or a probe had
+		 * seen what it wanted.
+		 */
+		ck_assert(rig->vm.end == VM_FAILED || launch->nr_vcpus > 1 ||
+			  launch->cvm);
 		if (rig->vm.end == VM_FAILED)
 			ck_assert_ptr_nonnull(
 				strstr(rig->vm.end_text, "KVM_RUN"));
@@ -92,9 +110,11 @@ static unsigned int break_call(const struct launch *launch, unsigned int n,
 	rig_destroy_vm(rig);
 	/*
 	 * What comes up to here is a launch's; its failure must be told, but
-	 * for that of an optimization.
+	 * for that of an optimization, or of a probe's last words.
 	 */
-	told = rc || rig->fault.failed_req == KVM_RUN;
+	told = rc || rig->fault.failed_req == KVM_RUN ||
+	       (launch->cvm && rig->fault.failed_req == KVM_GET_REGS) ||
+	       (launch->cvm && rig->fault.failed_req == KVM_GET_SREGS);
 	ck_assert(told || !reached ||
 		  rig->fault.failed_req == KVM_PRE_FAULT_MEMORY);
 	rig_free(rig);

@@ -132,6 +132,13 @@ static int enable_cap(struct fake_kvm *fake, const struct kvm_enable_cap *cap)
 		vm->exit_hypercall = cap->args[0];
 		return 0;
 	}
+	/* kvm_vm_ioctl_enable_cap(): no bit but KVM_MSR_EXIT_REASON_* */
+	if (cap->cap == KVM_CAP_X86_USER_SPACE_MSR) {
+		if (cap->args[0] & ~7ULL || !fake_kvm_cap(fake, cap->cap))
+			return -EINVAL;
+		vm->user_space_msr = cap->args[0];
+		return 0;
+	}
 	if (cap->cap != KVM_CAP_SPLIT_IRQCHIP ||
 	    !fake_kvm_cap(fake, KVM_CAP_SPLIT_IRQCHIP))
 		return -EINVAL;
@@ -170,6 +177,21 @@ static int create_vcpu(struct fake_kvm *fake, unsigned long id)
 	return fd;
 }
 
+/* kvm_vm_ioctl_set_msr_filter(), kvm_add_msr_filter() */
+static int set_msr_filter(struct fake_vm *vm, const struct kvm_msr_filter *f)
+{
+	if (f->flags & ~KVM_MSR_FILTER_DEFAULT_DENY)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(f->ranges); i++) {
+		const struct kvm_msr_filter_range *r = &f->ranges[i];
+
+		if (r->nmsrs && (!r->flags || r->flags & ~3u || !r->bitmap))
+			return -EINVAL;
+	}
+	vm->msr_filter = *f;
+	return 0;
+}
+
 static int vm_ioctl(struct fake_kvm *fake, unsigned long req, void *arg)
 {
 	struct kvm_userspace_memory_region2 region = { 0 };
@@ -192,6 +214,8 @@ static int vm_ioctl(struct fake_kvm *fake, unsigned long req, void *arg)
 	case KVM_SET_USER_MEMORY_REGION2:
 		return fake->knows_gmem ? fake_set_region(fake, arg, true)
 					: -ENOTTY;
+	case KVM_X86_SET_MSR_FILTER:
+		return set_msr_filter(&fake->vm, arg);
 	case KVM_SET_MEMORY_ATTRIBUTES:
 		return fake_set_attributes(fake, arg);
 	case KVM_IRQFD:

@@ -75,6 +75,8 @@ struct fake_vm { /* the VM made last; another may be made once it is gone */
 	unsigned long type;
 	bool split_irqchip;
 	uint64_t exit_hypercall; /* a bit each that exits */
+	uint64_t user_space_msr; /* reasons for which they exit */
+	struct kvm_msr_filter msr_filter;
 	unsigned int nr_vcpus;
 	struct fake_vcpu vcpus[FAKE_MAX_VCPUS];
 	struct fake_slot slots[FAKE_MAX_SLOTS];

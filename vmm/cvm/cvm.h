@@ -34,6 +34,9 @@ struct cvm_ops {
 	 * positive errno.  Else the guest gets it as it is.
 	 */
 	bool translates_result;
+	/* Marks private pages in the guest's page tables: the C-bit; or 0. */
+	uint64_t private_bit;
+	const char *warning; /* for who starts such a VM; or NULL */
 
 	/*
 	 * Can this host run it?  0, or -errno with text that says what is
@@ -41,10 +44,19 @@ struct cvm_ops {
 	 * kvm is open and has no VM.
 	 */
 	int (*probe)(struct kvm *kvm);
+	/* The VM exists, and neither memory nor vCPUs. */
+	int (*init_vm)(struct vm *vm);
+	/* Adapts what a vCPU sees; room for X86_CPUID_MAX entries. */
+	int (*cpuid)(struct kvm_cpuid2 *cpuid);
 	/* Writes the region to guest memory. */
 	int (*import)(struct vm *vm, const struct image_region *r);
 	/* All is imported and the vCPUs have their first state. */
 	int (*finish)(struct vm *vm);
+	/*
+	 * A vCPU reads or writes an MSR that init_vm() has KVM hand over.
+	 * false: it gets #GP.  On the vCPU's thread.
+	 */
+	bool (*msr)(uint32_t index, bool write, uint64_t *value);
 };
 
 extern const struct cvm_ops cvm_none, cvm_emulated, cvm_sw, cvm_snp, cvm_tdx;

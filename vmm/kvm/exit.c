@@ -68,6 +68,17 @@ static void decode_hypercall(const struct kvm_run *run, struct vm_exit *e)
 		e->refusal = -EINVAL;
 }
 
+static void decode_msr(struct kvm_run *run, struct vm_exit *e)
+{
+	e->kind = EXIT_MSR;
+	e->write = run->exit_reason == KVM_EXIT_X86_WRMSR;
+	e->addr = run->msr.index;
+	e->len = sizeof(run->msr.data);
+	e->count = 1;
+	e->data = (uint8_t *)&run->msr.data;
+	run->msr.error = 0;
+}
+
 /* KVM_RUN itself failed. */
 static int decode_error(const struct kvm_run *run, struct vm_exit *e)
 {
@@ -118,6 +129,10 @@ int exit_decode(struct kvm_run *run, size_t run_size, int run_rc,
 		return decode_mmio(run, e);
 	case KVM_EXIT_HYPERCALL:
 		decode_hypercall(run, e);
+		return 0;
+	case KVM_EXIT_X86_RDMSR:
+	case KVM_EXIT_X86_WRMSR:
+		decode_msr(run, e);
 		return 0;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:

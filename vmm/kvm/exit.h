@@ -13,6 +13,7 @@ enum exit_kind {
 	EXIT_PIO,
 	EXIT_MMIO,
 	EXIT_INTERRUPTED,  /* a signal, or nothing: run again */
+	EXIT_MSR,          /* RDMSR or WRMSR of addr; data: its value */
 	EXIT_SHUTDOWN,     /* triple fault */
 	EXIT_RESET,        /* the kernel says that the guest wants a reset */
 	EXIT_POWEROFF,     /* ... or to be powered off */
@@ -28,7 +29,7 @@ struct vm_exit {
 	bool to_private;    /* memory fault: the guest wanted private */
 	int refusal;        /* EXIT_HYPERCALL: 0, -EINVAL, -ENOSYS */
 	uint64_t bytes;     /* EXIT_HYPERCALL: whole pages */
-	uint64_t addr;      /* port, or guest physical address */
+	uint64_t addr;      /* port, MSR, or guest physical address */
 	unsigned int len;   /* of one access: 1, 2, 4 or 8 */
 	unsigned int count; /* of accesses: 1 but for string I/O */
 	uint8_t *data;      /* len * count bytes inside the run page */

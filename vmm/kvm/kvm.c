@@ -245,6 +245,26 @@ int kvm_punch(struct kvm *kvm, int fd, uint64_t off, uint64_t len)
 	return kvm->sys->punch(kvm->sys, fd, off, len);
 }
 
+int kvm_exit_on_msrs(struct kvm *kvm, const uint32_t *msrs, unsigned int nr)
+{
+	static uint8_t denied[1]; /* a bit for each MSR: not allowed */
+	struct kvm_msr_filter filter = { .flags =
+						 KVM_MSR_FILTER_DEFAULT_ALLOW };
+	int rc = kvm_enable_cap(kvm, KVM_CAP_X86_USER_SPACE_MSR,
+				"KVM_CAP_X86_USER_SPACE_MSR",
+				KVM_MSR_EXIT_REASON_FILTER);
+
+	for (unsigned int i = 0; i < nr; i++)
+		filter.ranges[i] = (struct kvm_msr_filter_range){
+			.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+			.nmsrs = 1,
+			.base = msrs[i],
+			.bitmap = denied,
+		};
+	return rc ? rc
+		  : kvm_ioctl(kvm, kvm->vm_fd, KVM_X86_SET_MSR_FILTER, &filter);
+}
+
 int kvm_get_supported_cpuid(struct kvm *kvm, struct kvm_cpuid2 *cpuid)
 {
 	return kvm_ioctl(kvm, kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid);

@@ -74,6 +74,12 @@ int kvm_set_memory(struct kvm *kvm, const struct kvm_slot *slot);
 int kvm_set_private(struct kvm *kvm, gpa_t gpa, uint64_t len, bool is_private);
 int kvm_punch(struct kvm *kvm, int fd, uint64_t off, uint64_t len);
 
+/*
+ * Has RDMSR and WRMSR of single MSRs (at most KVM_MSR_FILTER_MAX_RANGES) exit
+ * to user space; all others stay with KVM (api.rst, 4.97).
+ */
+int kvm_exit_on_msrs(struct kvm *kvm, const uint32_t *msrs, unsigned int nr);
+
 /* Fills cpuid, which has room for cpuid->nent entries; -E2BIG: too few. */
 int kvm_get_supported_cpuid(struct kvm *kvm, struct kvm_cpuid2 *cpuid);
 

@@ -58,6 +58,7 @@ void memory_destroy(struct memory *mem)
 	if (!mem->kvm)
 		return;
 	kvm_unmap(mem->kvm, mem->map, mem->len);
+	kvm_unmap(mem->kvm, mem->private_map, mem->len);
 	kvm_close_fd(mem->kvm, mem->gmem_fd);
 	if (mem->memfd >= 0)
 		close(mem->memfd);

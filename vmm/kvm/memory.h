@@ -26,6 +26,8 @@ struct memory {
 	/* The store's: */
 	int gmem_fd, memfd; /* -1: none */
 	void *map;          /* of all that is shared */
+	void *private_map;  /* of all that is private; NULL: nobody can */
+	atomic_bool parted; /* the stores of store_views are two by now */
 };
 
 /*

@@ -49,6 +49,18 @@ extern const struct store_ops store_guest_memfd, store_memfd;
 /* A guest_memfd that nobody maps, and a sparse file for what is shared. */
 extern const struct store_ops store_two;
 
+/*
+ * Two stores, of which the guest chooses by address: private pages are seen at
+ * addresses with STORE_VIEWS_BIT too, shared ones without.  KVM takes no part
+ * in it, so any VM type will do, and the host can map both.  See
+ * store_views.c.
+ */
+#define STORE_VIEWS_BIT (1ULL << 38)
+extern const struct store_ops store_views;
+
+/* The private view of [gpa, gpa + len); NULL if not all of it is RAM. */
+void *store_views_private(const struct memory *mem, gpa_t gpa, uint64_t len);
+
 /* For stores: files, and what a file has allocated. */
 int store_create_memfd(uint64_t len);
 uint64_t store_cached(int fd);  /* of a guest_memfd, which counts nothing */

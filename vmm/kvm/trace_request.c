@@ -154,6 +154,17 @@ static void put_attributes(struct trace_line *l, struct kvm_trace *t,
 		  a->attributes ? "private" : "shared");
 }
 
+static void put_filter(struct trace_line *l, struct kvm_trace *t,
+		       const void *arg)
+{
+	const struct kvm_msr_filter *f = arg;
+
+	(void)t;
+	trace_put(l, " flags=%#x", f->flags);
+	for (size_t i = 0; i < ARRAY_SIZE(f->ranges) && f->ranges[i].nmsrs; i++)
+		trace_put(l, " %#x", f->ranges[i].base);
+}
+
 static void put_cpuid(struct trace_line *l, struct kvm_trace *t,
 		      const void *arg)
 {
@@ -272,6 +283,7 @@ static const struct trace_request requests[] = {
 	  NULL },
 	{ KVM_SET_MEMORY_ATTRIBUTES, "SET_MEMORY_ATTRIBUTES", put_attributes,
 	  NULL },
+	{ KVM_X86_SET_MSR_FILTER, "X86_SET_MSR_FILTER", put_filter, NULL },
 	{ KVM_CREATE_VCPU, "CREATE_VCPU", put_id, "vcpu" },
 	{ KVM_SET_CPUID2, "SET_CPUID2", put_cpuid, NULL },
 	{ KVM_SET_MSRS, "SET_MSRS", put_msrs, NULL },

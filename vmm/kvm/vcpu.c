@@ -118,6 +118,17 @@ static bool handle_fault(struct vcpu *vcpu, const struct vm_exit *e)
 			       CONVERT_FAULT);
 }
 
+static void access_msr(struct vcpu *vcpu, const struct vm_exit *e)
+{
+	const struct vm *vm = vcpu->vm;
+	uint64_t value;
+
+	memcpy(&value, e->data, sizeof(value));
+	if (!vm->msr || !vm->msr((uint32_t)e->addr, e->write, &value))
+		vcpu->run->msr.error = 1; /* #GP */
+	memcpy(e->data, &value, sizeof(value));
+}
+
 static void handle_exit(struct vcpu *vcpu, const struct vm_exit *e)
 {
 	struct vm *vm = vcpu->vm;
@@ -129,6 +140,9 @@ static void handle_exit(struct vcpu *vcpu, const struct vm_exit *e)
 		break;
 	case EXIT_MMIO:
 		access_bus(&vm->mmio, e);
+		break;
+	case EXIT_MSR:
+		access_msr(vcpu, e);
 		break;
 	case EXIT_INTERRUPTED:
 		break;

@@ -43,6 +43,8 @@ static int build(struct vm *vm, const struct vm_params *p)
 		rc = kvm_create_vm(&vm->kvm, p->cvm->vm_type);
 	if (!rc)
 		rc = x86_init_vm(vm);
+	if (!rc && p->cvm->init_vm)
+		rc = p->cvm->init_vm(vm);
 	if (!rc)
 		rc = memory_init(&vm->memory, &vm->kvm, store, p->ranges,
 				 p->nr_ranges);
@@ -60,6 +62,7 @@ int vm_create(struct vm *vm, struct kvm_sys *sys, const struct vm_params *p)
 	int rc;
 
 	*vm = (struct vm){ .cvm = p->cvm,
+			   .msr = p->cvm->msr,
 			   .faults_convert = p->cvm->faults_convert,
 			   .translates_result = p->cvm->translates_result };
 	if (!p->cvm->import)

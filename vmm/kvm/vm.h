@@ -49,7 +49,9 @@ struct vm {
 	struct memory memory;
 	struct bus mmio, pio;
 	const struct cvm_ops *cvm;
-	bool faults_convert, translates_result; /* as cvm says */
+	/* As cvm says: */
+	bool faults_convert, translates_result;
+	bool (*msr)(uint32_t index, bool write, uint64_t *value);
 	unsigned int nr_vcpus;
 	struct vcpu *vcpus;
 	bool launched; /* set only at the end of vm_launch() */

@@ -8,6 +8,7 @@
 
 #include "boot/image.h"
 #include "vmm/base/err.h"
+#include "vmm/cvm/cvm.h"
 
 /* Intel SDM vol. 4, table 2-2. */
 #define MSR_MISC_ENABLE 0x1a0
@@ -66,7 +67,9 @@ static int init_vcpu(struct vm *vm, const struct vcpu *vcpu,
 		return err_set(-ENOMEM, "CPUID: out of memory");
 	memcpy(cpuid, supported, room);
 	x86_cpuid_adapt(cpuid, vcpu->index, vm->nr_vcpus, tsc_deadline);
-	rc = kvm_set_cpuid(&vm->kvm, vcpu->fd, cpuid);
+	rc = vm->cvm->cpuid ? vm->cvm->cpuid(cpuid) : 0;
+	if (!rc)
+		rc = kvm_set_cpuid(&vm->kvm, vcpu->fd, cpuid);
 	if (!rc)
 		rc = set_msrs(vm, vcpu);
 	return rc < 0 ? err_in(rc, "vCPU %u", vcpu->index) : 0;
