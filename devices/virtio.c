@@ -44,6 +44,14 @@ void virtio_signal(const struct virtio *d, unsigned int i)
 		eventfd_write(fd, 1);
 }
 
+/* Of one writer's, the device's thread; others only look. */
+static void tally(atomic_ulong *n)
+{
+	unsigned long was = atomic_load_explicit(n, memory_order_relaxed);
+
+	atomic_store_explicit(n, was + 1, memory_order_relaxed);
+}
+
 /* False if it does already. */
 static bool needs_reset(struct virtio *d)
 {
@@ -228,6 +236,7 @@ static void on_kick(struct event_source *s, uint32_t events)
 	if (!q->running || q->stopping || d->broken)
 		return;
 	q->taken = 0;
+	tally(&d->count.bells);
 	virtq_kicks_off(&q->ring);
 	d->ops->kick(d, (unsigned int)(q - d->queues));
 }
@@ -250,14 +259,19 @@ bool virtio_take(struct virtio *d, unsigned int i, struct virtq_chain *c)
 		rc = virtq_pop(&q->ring, c);
 	if (rc < 0)
 		virtio_break(d);
-	q->taken += rc > 0;
+	if (rc > 0) {
+		q->taken++;
+		tally(&d->count.requests);
+	}
 	return rc > 0;
 }
 
 void virtio_notify(struct virtio *d, unsigned int q)
 {
-	if (virtq_must_notify(&d->queues[q].ring))
+	if (virtq_must_notify(&d->queues[q].ring)) {
+		tally(&d->count.interrupts);
 		virtio_signal(d, q);
+	}
 }
 
 int virtio_signal_fd(const struct virtio *d, unsigned int q)

@@ -118,6 +118,10 @@ struct virtio {
 	/* Eventfd of each queue's interrupt and the configuration's; -1: none.
 	 */
 	atomic_int signal_fd[VIRTIO_MAX_QUEUES + 1];
+	/* Of requests that we served; nobody else's are seen. */
+	struct virtio_count {
+		atomic_ulong requests, bells, interrupts;
+	} count;
 };
 
 struct virtio_params {

@@ -66,6 +66,8 @@ static Suite *(*const suites[])(void) = {
 	machine_suite,
 	machine_net_suite,
 	restart_suite,
+	proof_suite,
+	control_suite,
 };
 /* clang-format on */
 

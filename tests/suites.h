@@ -62,3 +62,5 @@ Suite *testrun_suite(void);
 Suite *machine_suite(void);
 Suite *machine_net_suite(void);
 Suite *restart_suite(void);
+Suite *proof_suite(void);
+Suite *control_suite(void);

@@ -25,11 +25,13 @@ const struct command *command_find(const char *name);
 int cmd_run(int argc, char **argv);
 int cmd_test(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
+int cmd_stat(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 
 extern const struct option test_option_table[], probe_option_table[],
-	help_option_table[];
+	stat_option_table[], stop_option_table[], help_option_table[];
 
 /* The manual page, in mdoc. */
 void help_man(FILE *out);

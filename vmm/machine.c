@@ -25,6 +25,7 @@
 #include "vmm/kvm/posted.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/machine_console.h"
+#include "vmm/machine_control.h"
 #include "vmm/machine_disk.h"
 #include "vmm/machine_net.h"
 #include "vmm/machine_vhost.h"
@@ -42,6 +43,7 @@ struct machine {
 	struct pci_bus pci;
 	struct device_set devices;
 	struct vm vm;
+	struct machine_control control;
 	atomic_bool panicked; /* the console said so */
 	int signal;           /* that stopped the VM; 0: none */
 };
@@ -69,6 +71,14 @@ static void on_quit(void *ctx)
 
 	m->signal = SIGINT;
 	vm_end(&m->vm, VM_STOPPED, "stopped by Ctrl-a x");
+}
+
+static void on_stop(void *ctx)
+{
+	struct machine *m = ctx;
+
+	m->signal = SIGTERM;
+	vm_end(&m->vm, VM_STOPPED, "stopped by 'cvmm stop'");
 }
 
 static void on_signal(struct event_source *s, uint32_t events)
@@ -320,10 +330,21 @@ static int conclude(struct machine *m, bool *restart)
 	return STATUS_VM_FAILED;
 }
 
+static void open_control(struct machine *m)
+{
+	m->control.config = m->config;
+	m->control.vm = &m->vm;
+	m->control.devices = &m->devices;
+	m->control.stop = on_stop;
+	m->control.ctx = m;
+	machine_control_open(&m->control, &m->loop);
+}
+
 static int run(struct machine *m)
 {
 	int rc = machine_console_start(&m->console);
 
+	open_control(m);
 	if (!rc)
 		rc = device_set_start(&m->devices);
 	if (!rc)
@@ -348,6 +369,7 @@ static void destroy(struct machine *m)
 	posted_destroy(&m->posted);
 	vm_destroy(&m->vm);
 	machine_console_destroy(&m->console);
+	machine_control_close(&m->control);
 	if (m->signals.fd >= 0)
 		close(m->signals.fd);
 	event_loop_destroy(&m->loop);

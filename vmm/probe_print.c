@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prints what probe.c gathered. */
+#include "vmm/figures.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/probe.h"
 
@@ -73,22 +74,6 @@ void probe_print(const struct probe *p, FILE *out)
 }
 
 /* --- JSON (RFC 8259) --- */
-
-static void json_string(FILE *out, const char *s)
-{
-	fputc('"', out);
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < 0x20 || c >= 0x7f) /* all of ours is ASCII */
-			fprintf(out, "\\u%04x", c);
-		else
-			fputc(c, out);
-	}
-	fputc('"', out);
-}
 
 static void json_reason(FILE *out, const char *reason)
 {

@@ -31,11 +31,11 @@ int store_create_memfd(uint64_t len)
 }
 
 /* Pages of the file in the page cache, by walking only those that are. */
-uint64_t store_cached(int fd)
+uint64_t store_cached(int fd, uint64_t off, uint64_t len)
 {
 	struct {
-		uint64_t off, len; /* len 0: to the end */
-	} range = { 0 };
+		uint64_t off, len;
+	} range = { off, len };
 	struct {
 		uint64_t cache, dirty, writeback, evicted, recent;
 	} stat = { 0 };
@@ -115,7 +115,7 @@ static int one_create(struct memory *mem)
 
 static uint64_t one_allocated(const struct memory *mem, bool of_private)
 {
-	return of_private ? 0 : store_cached(mem->gmem_fd);
+	return of_private ? 0 : store_cached(mem->gmem_fd, 0, 0);
 }
 
 const struct store_ops store_guest_memfd = {
@@ -179,7 +179,7 @@ static int two_discard(struct memory *mem, bool of_private, uint64_t off,
 
 static uint64_t two_allocated(const struct memory *mem, bool of_private)
 {
-	return of_private ? store_cached(mem->gmem_fd)
+	return of_private ? store_cached(mem->gmem_fd, 0, 0)
 			  : store_written(mem->memfd);
 }
 

@@ -63,5 +63,6 @@ void *store_views_private(const struct memory *mem, gpa_t gpa, uint64_t len);
 
 /* For stores: files, and what a file has allocated. */
 int store_create_memfd(uint64_t len);
-uint64_t store_cached(int fd);  /* of a guest_memfd, which counts nothing */
+/* Of a guest_memfd, which counts nothing; len 0: to its end. */
+uint64_t store_cached(int fd, uint64_t off, uint64_t len);
 uint64_t store_written(int fd); /* of any other file */
