@@ -5,9 +5,10 @@
  *	guest.cpus=N guest.memory=SIZE	what the machine must have
  *	guest.fail=1			fail one check
  *	guest.flood=KIB			write so much to the console
- *	guest.hostile=ROUNDS		misuse every virtio device
- *(guest.seed=N) guest.echo=1			give back lines of input until
- *"quit" (or switch off at "poweroff")
+ *	guest.hostile=ROUNDS		misuse every virtio device, by
+ *	guest.seed=N			numbers that follow from N
+ *	guest.echo=1			give back lines of input until "quit"
+ *					(or switch off at "poweroff")
  *	guest.hold=SECONDS		sleep so long before the end
  *	guest.end=HOW			poweroff, reboot, panic, triplefault
  *					or hang; default poweroff
