@@ -130,7 +130,7 @@ static int views_discard(struct memory *mem, bool of_private, uint64_t off,
 
 static uint64_t views_allocated(const struct memory *mem, bool of_private)
 {
-	return of_private ? store_cached(mem->gmem_fd)
+	return of_private ? store_cached(mem->gmem_fd, 0, 0)
 			  : store_written(mem->memfd);
 }
 
