@@ -12,7 +12,7 @@ WARN     := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-proto
 CPPFLAGS += -D_GNU_SOURCE -I. -Itests -I$(B) -MMD -MP
 CFLAGS   += -std=gnu17 $(WARN) $(OPT) $(HARDEN) $(SAN) -ffunction-sections -fdata-sections \
             -ffile-prefix-map=$(CURDIR)=.
-LDFLAGS  += -pie -Wl,-z,relro,-z,now,--gc-sections,--as-needed $(SAN)
+LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs,--gc-sections,--as-needed $(SAN)
 # iniparser is linked statically: one library less to load at every start.
 LDLIBS   += -l:libiniparser.a -lpthread
 # Of the source, not of the build, so that builds can be reproduced: what a
