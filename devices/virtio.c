@@ -25,6 +25,10 @@
 
 /* Requests taken of a queue before the thread's other work has its turn. */
 #define BATCH 256
+/* Edges: how often it was rung is of no interest, so nobody has to read it. */
+#define KICK_EVENTS (EPOLLIN | EPOLLET)
+/* How often a queue that was rung for is looked at again, at most. */
+#define ROUNDS 8
 
 #define STATUS_DRIVER_BITS                                         \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |    \
@@ -97,14 +101,13 @@ void virtio_hand_over(struct virtio *d, unsigned int i)
 	struct virtio_queue *q = &d->queues[i];
 
 	event_remove(&d->thread->loop, &q->kicked);
-	q->handed_over = true;
-	virtio_kick(d, i); /* what was rung before, we may have taken */
+	q->handed_over = true; /* what was rung before is still in the fd */
 }
 
 static void take_back(struct virtio_queue *q)
 {
 	if (q->handed_over &&
-	    event_add(&q->dev->thread->loop, &q->kicked, EPOLLIN))
+	    event_add(&q->dev->thread->loop, &q->kicked, KICK_EVENTS))
 		virtio_lost(q->dev, err_text());
 	q->handed_over = false;
 }
@@ -229,16 +232,20 @@ static void on_kick(struct event_source *s, uint32_t events)
 {
 	struct virtio_queue *q = container_of(s, struct virtio_queue, kicked);
 	struct virtio *d = q->dev;
-	eventfd_t count;
 
 	(void)events;
-	eventfd_read(q->kick_fd, &count);
 	if (!q->running || q->stopping || d->broken)
 		return;
 	q->taken = 0;
 	tally(&d->count.bells);
 	virtq_kicks_off(&q->ring);
-	d->ops->kick(d, (unsigned int)(q - d->queues));
+	/* Who rang need not ring again before we find nothing to do. */
+	q->more_rounds = ROUNDS;
+	do {
+		q->looked = q->taken;
+		d->ops->kick(d, (unsigned int)(q - d->queues));
+	} while (q->taken != q->looked && q->more_rounds--);
+	q->more_rounds = 0;
 }
 
 bool virtio_take(struct virtio *d, unsigned int i, struct virtq_chain *c)
@@ -254,6 +261,8 @@ bool virtio_take(struct virtio *d, unsigned int i, struct virtq_chain *c)
 		return false;
 	}
 	rc = virtq_pop(&q->ring, c);
+	if (!rc && q->more_rounds && q->taken != q->looked)
+		return false; /* on_kick() looks again */
 	/* Between looking and asking to be rung something may come. */
 	if (!rc && virtq_kicks_on(&q->ring))
 		rc = virtq_pop(&q->ring, c);
@@ -431,7 +440,7 @@ static int init_queue(struct virtio *d, unsigned int i, uint16_t max_size)
 	if (rc || !d->ops->kick)
 		return rc;
 	q->kicked = (struct event_source){ q->kick_fd, on_kick };
-	return event_add(&d->thread->loop, &q->kicked, EPOLLIN);
+	return event_add(&d->thread->loop, &q->kicked, KICK_EVENTS);
 }
 
 int virtio_init(struct virtio *d, const struct virtio_host *host,

@@ -84,8 +84,9 @@ struct virtio_queue {
 	/* The device's side, its own thread only. */
 	struct virtqueue ring;
 	bool running, stopping;
-	bool handed_over;   /* somebody else listens to kick_fd */
-	unsigned int taken; /* since the last kick */
+	bool handed_over;                 /* somebody else listens to kick_fd */
+	unsigned int taken;               /* since the last kick */
+	unsigned int looked, more_rounds; /* while we are rung for */
 	struct virtio *dev;
 	struct event_source kicked;
 	int kick_fd;   /* eventfd: the driver has something */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "suites.h"
 #include "support/toy.h"
@@ -245,6 +246,31 @@ END_TEST
 
 /* ---- Accesses no driver makes ---- */
 
+START_TEST(need_not_be_rung_while_it_finds_work)
+{
+	struct fake_buf in = { fake_alloc(&d->guest, 64, 1), 64, true };
+	struct toy *toy = toy_of(d->dev);
+
+	for (unsigned int event_idx = 0; event_idx < 2; event_idx++) {
+		fake_driver_start(d, event_idx ? ~0ULL : ~(1ULL << 29), 8);
+		serves();
+		usleep(20000); /* until it has asked to be rung */
+		toy->feed = &d->queues[1];
+		toy->rings = 0;
+		toy->more = 3;
+		ck_assert_uint_eq(fake_driver_request(d, 1, &in, 1), 64);
+		for (int i = 0; i < 3; i++)
+			fake_driver_used(d, 1, &(uint32_t){ 0 });
+		ck_assert_uint_eq(toy->rings, 0);
+		toy->more = 100; /* but not for ever */
+		serves();
+		while (!toy->rings)
+			usleep(200);
+		toy->more = 0;
+	}
+}
+END_TEST
+
 START_TEST(odd_accesses_harm_nobody)
 {
 	gpa_t bar = d->common & ~(gpa_t)(BAR_LEN - 1);
@@ -448,6 +474,7 @@ Suite *virtio_pci_suite(void)
 			    ARRAY_SIZE(places));
 	tcase_add_test(tc, is_not_there_with_memory_off);
 	tcase_add_test(tc, works_without_bells);
+	tcase_add_test(tc, need_not_be_rung_while_it_finds_work);
 	tcase_add_test(tc, odd_accesses_harm_nobody);
 	tcase_add_test(tc, queues_that_are_not_there_read_as_zero);
 	tcase_add_test(tc, vectors_that_are_not_there_are_none);

@@ -30,10 +30,12 @@ static void toy_kick(struct virtio *v, unsigned int q)
 {
 	struct toy *t = toy_of(v);
 	struct virtq_chain c;
+	bool any = false;
 
 	while (virtio_take(v, q, &c)) {
 		uint8_t fill[64];
 
+		any = true;
 		if (atomic_load(&t->hold)) {
 			t->held[q][t->nr_held[q]++] = c.head;
 			atomic_fetch_add(&t->holds, 1);
@@ -47,6 +49,11 @@ static void toy_kick(struct virtio *v, unsigned int q)
 			fake_queue_publish(t->feed, c.head);
 	}
 	virtio_notify(v, q);
+	if (any && t->more) {
+		t->more--;
+		fake_queue_publish(t->feed, c.head);
+		t->rings += fake_queue_must_kick(t->feed);
+	}
 }
 
 static void let_go(struct virtio *v, unsigned int q)

@@ -23,7 +23,9 @@ struct toy {
 	uint16_t held[TOY_QUEUES][TOY_MAX_SIZE];
 	unsigned int nr_held[TOY_QUEUES];
 	bool stopping[TOY_QUEUES];
-	struct fake_queue *feed; /* endless: who asks anew */
+	struct fake_queue *feed; /* endless, more: who asks anew */
+	/* When all is served: so often one more; how many had to ring. */
+	atomic_uint more, rings;
 };
 
 /* Its params are not looked at. */
