@@ -29,7 +29,8 @@ obj    = $(addprefix $(B)/,$(addsuffix .o,$(basename $1)))
 prog  := vmm/main.c
 core  := $(filter-out $(prog),$(wildcard vmm/*.c vmm/*/*.c devices/*.c boot/*.c firmware/*.c))
 tests := $(filter-out tests/fuzz/% tests/bench/% tests/lab/% tests/abi/%,$(wildcard tests/*.c tests/*/*.c))
-alone := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c tests/lab/*.c))
+ring  := $(B)/tests/bench/virtqueue
+alone := $(filter-out $(ring),$(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c tests/lab/*.c)))
 guest := $(wildcard firmware/guest/*.c firmware/guest/*.S)
 fuzz  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 base  := $(call obj,$(core) firmware/blobs.S)
@@ -46,6 +47,8 @@ $(B)/cvmm: $(call obj,$(prog)) $(base)
 # Only the tests compress; cvmm loads what it needs when it needs it.
 $(B)/tests/run: LDLIBS += $(shell pkg-config --libs check) -lzstd -llzma -llz4 -lz
 $(B)/tests/run: $(call obj,$(tests)) $(base)
+	$(call link)
+$(ring): $(call obj,tests/bench/virtqueue.c) $(base)
 	$(call link)
 $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(base)
 	$(call link)
@@ -106,8 +109,9 @@ coverage:                               ## line coverage of unit and native test
 	$(Q)$(MAKE) coverage-run B=$(B)-cov SAN="--coverage -fprofile-update=atomic" HARDEN= OPT="-O0 -g"
 coverage-run: all $(B)/tests/run replay
 	$(Q)tests/coverage $(B)
-bench: all $(B)/tests/bench/measure $(B)/tests/bench/floor ## measure against peers and the floor
+bench: bench-programs                   ## measure against peers and the floor
 	$(Q)tests/bench/run $(B)
+bench-programs: all $(B)/tests/bench/measure $(B)/tests/bench/floor $(ring)
 demo: all                               ## boot a Debian kernel and show it working
 	$(Q)tests/demo $(B)
 lint: need-build                        ## include directions, headers, sizes, scripts
@@ -126,7 +130,7 @@ help:                                   ## this list
 clean:                                  ## remove what was built
 	$(Q)rm -rf build build-* compile_commands.json
 
-.PHONY: all check check-unit check-asan check-tsan replay fuzz fuzz-run coverage coverage-run bench \
+.PHONY: all check check-unit check-asan check-tsan replay fuzz fuzz-run coverage coverage-run bench bench-programs \
         demo lint tidy format install help clean need-build
 .DELETE_ON_ERROR .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

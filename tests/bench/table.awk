@@ -55,18 +55,68 @@ function line(what, ours, peer, ratio, bound, verdict) {
 	printf "%-46s %11s  %-24s %6s %8s  %s\n", what, ours, peer, ratio, bound, verdict
 }
 
-# A time against a peer's: bound 0 is for information.
+# Ours against a peer's, which are o and p if >= 0; bound 0 is for information.
+function judge(what, o, p, ours, peer, op, bound,    limit, ratio) {
+	limit = bound ? sprintf("%s %.2f", op, bound) : ""
+	if (o < 0 || p <= 0) {
+		line(what, ours, peer, "-", limit, bound ? "not measured" : "")
+		return
+	}
+	ratio = o / p
+	line(what, ours, peer, sprintf("%.3f", ratio), limit, !bound ? "" : \
+	     (op == "<=" ? ratio <= bound : ratio >= bound) ? "met" : "MISSED")
+}
+
+# A time against a peer's.
 function against(what, ours, peer, bound,    o, p, prefix) {
 	o = median(ours " us")
 	p = median(peer " us")
 	split(peer, prefix, " ")
-	if (o < 0 || p <= 0)
-		line(what, show(o), prefix[3] " " show(p), "-", \
-		     bound ? sprintf("<= %.2f", bound) : "", bound ? "not measured" : "")
-	else
-		line(what, show(o), prefix[3] " " show(p), sprintf("%.3f", o / p), \
-		     bound ? sprintf("<= %.2f", bound) : "", \
-		     !bound ? "" : o / p <= bound ? "met" : "MISSED")
+	judge(what, o, p, show(o), prefix[3] " " show(p), "<=", bound)
+}
+
+# Any figure of a run of tests/bench/virtio.
+function figure(what, run, key, format, op, bound,    o, p) {
+	o = median("lab " run " cvmm " key)
+	p = median("lab " run " qemu " key)
+	judge(what, o, p, o < 0 ? "-" : sprintf(format, o), \
+	      "qemu " (p < 0 ? "-" : sprintf(format, p)), op, bound)
+	if (count["lab " run " old " key])
+		judge("  cvmm against CVMM_BENCH_OLD", o, median("lab " run " old " key), \
+		      sprintf(format, o), sprintf("old " format, median("lab " run " old " key)), "", 0)
+}
+
+function disk(run, what) {
+	what = "lab: " what
+	figure(what, "disk-" run, "rate", "%d /s", ">=", 1.1)
+	figure("  time of the VMM for each", "disk-" run, "cpu_us", "%.1f us", "<=", 0.8)
+	figure("  exits for each", "disk-" run, "exits", "%.2f", "", 0)
+}
+
+function disks(kind,    n) {
+	for (n = 1; n <= 4; n += 3) {
+		disk(kind "-" n "-randread", kind " disk, 4K random read, " n " x depth 32")
+		disk(kind "-" n "-randwrite", kind " disk, 4K random write, " n " x depth 32")
+	}
+	disk(kind "-1-read", kind " disk, 1 MiB sequential read")
+	disk(kind "-1-write", kind " disk, 1 MiB sequential write")
+}
+
+function net(run, what) {
+	what = "lab: " what
+	figure(what, run, "rate", "%d MB/s", ">=", 1.0)
+	figure("  time of the VMM for a MB", run, "cpu_us", "%d us", "", 0)
+}
+
+function virtio() {
+	disks("direct")
+	disks("cached")
+	net("tap-there", "TCP to the host over a tap")
+	net("tap-back", "TCP from the host")
+	net("vhost-there", "TCP to the host, vhost")
+	net("vhost-back", "TCP from the host, vhost")
+	line("lab: a request through the virtqueue", \
+	     sprintf("%d ns", median("lab virtqueue cvmm ns")), "", "", "", "")
 }
 
 function at_most(what, kib, bound) {
@@ -82,8 +132,7 @@ function startup(where,    p) {
 	against(where ": the floor itself, 192 GiB", p "floor-192G", p "floor-512M", 0)
 }
 
-END {
-	line("from exec, 1 vCPU, medians", "cvmm", "peer", "ratio", "bound", "")
+function launch(    peer, n, all, i, micro) {
 	startup("native")
 	startup("lab")
 	micro = "lab first-run " fastest("lab first-run", "microvm microvm-slim")
@@ -95,6 +144,7 @@ END {
 	peer = "lab boot " fastest("lab boot", "q35 microvm microvm-slim")
 	against("lab: Debian 6.12 to /init", "lab boot cvmm-auto", peer, 0.65)
 	against("lab: the same, decompressed by the guest", "lab boot cvmm-guest", peer, 0)
+	against("lab: the same with a disk and a network", "lab boot cvmm-devices", "lab boot cvmm-auto", 1.05)
 	n = split("q35 microvm microvm-slim kvmtool", all, " ")
 	for (i = 1; i <= n; i++)
 		if ("lab boot " all[i] != peer)
@@ -109,4 +159,12 @@ END {
 			line("lab: the same, " all[i], \
 			     highest("lab memory " all[i] " private_kib") " KiB", "", "", "", "")
 	at_most("binary, stripped, KB", int((median("size stripped cvmm bytes") + 999) / 1000), 250)
+}
+
+END {
+	line("from exec, 1 vCPU, medians", "cvmm", "peer", "ratio", "bound", "")
+	if (only != "virtio")
+		launch()
+	if (only != "launch")
+		virtio()
 }
