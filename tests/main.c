@@ -43,6 +43,7 @@ static Suite *(*const suites[])(void) = {
 	launch_suite,
 	convert_suite,
 	emulated_suite,
+	convert_race_suite,
 	launch_device_suite,
 	cpuid_suite,
 	exit_suite,

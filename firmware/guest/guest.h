@@ -234,3 +234,7 @@ void smp_check(void);
  * came back.  The others begin anew each time, with interrupts off.
  */
 bool smp_run(void (*job)(unsigned int cpu));
+
+/* ---- convert.c ---- */
+
+void convert_check(uint64_t rounds);

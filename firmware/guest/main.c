@@ -7,6 +7,7 @@
  *	guest.flood=KIB			write so much to the console
  *	guest.hostile=ROUNDS		misuse every virtio device, by
  *	guest.seed=N			numbers that follow from N
+ *	guest.convert=ROUNDS		make memory private and shared
  *	guest.echo=1			give back lines of input until "quit"
  *					(or switch off at "poweroff")
  *	guest.hold=SECONDS		sleep so long before the end
@@ -185,6 +186,9 @@ static void extras(void)
 	n = option_number("guest.hostile=", 0);
 	if (n)
 		hostile_check(n);
+	n = option_number("guest.convert=", 0);
+	if (n)
+		convert_check(n);
 	if (option_is("guest.echo=", "1"))
 		echo();
 	n = option_number("guest.hold=", 0);

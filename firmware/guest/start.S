@@ -11,15 +11,35 @@
 start:	cld
 	mov	$boot_stack_end, %esp
 	pushfq
-	pop	%rbx
-	mov	$bss_start, %edi
+	pop	%r8
+	/*
+	 * Where memory can be private all but the file is, and KVM emulates
+	 * with the shared memory that it sees: so all of ours is to be shared.
+	 */
+	mov	$0x40000001, %eax	/* virt/kvm/x86/cpuid.rst */
+	cpuid
+	bt	$16, %eax		/* KVM_FEATURE_HC_MAP_GPA_RANGE */
+	jnc	1f
+	mov	$12, %eax		/* KVM_HC_MAP_GPA_RANGE, to shared */
+	mov	$bss_start, %ebx
+	and	$-4096, %ebx
+	mov	$image_end, %ecx
+	sub	%ebx, %ecx
+	shr	$12, %ecx
+	xor	%edx, %edx
+	vmmcall
+	mov	$12, %eax
+	mov	$TRAMPOLINE, %ebx
+	mov	$1, %ecx
+	vmmcall
+1:	mov	$bss_start, %edi
 	mov	$bss_end, %ecx
 	sub	%edi, %ecx
 	shr	$3, %ecx
 	xor	%eax, %eax
 	rep stosq
 	mov	%rsi, entry
-	mov	%rbx, entry + 8
+	mov	%r8, entry + 8
 	mov	%cr0, %rax
 	mov	%rax, entry + 16
 	mov	%cr4, %rax

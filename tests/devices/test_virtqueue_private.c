@@ -41,12 +41,12 @@ static void make_private(gpa_t gpa)
 {
 	uint64_t off = gpa - FAKE_LOW;
 	unsigned int block = (unsigned int)(off / PAGES_BLOCK);
+	unsigned int page = (unsigned int)(off % PAGES_BLOCK / PAGE_SIZE);
 
 	pages_lock(&pages, block);
 	pages_touch(&pages, block);
-	pages_set(&pages, block, false,
-		  (unsigned int)(off % PAGES_BLOCK / PAGE_SIZE), 1);
-	pages_discard_later(&pages, block);
+	pages_set(&pages, block, false, page, 1);
+	pages_discard_later(&pages, block, page, 1);
 	discard(NULL, align_down(off, PAGE_SIZE), PAGE_SIZE);
 	pages_unlock(&pages, block);
 }

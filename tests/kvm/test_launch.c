@@ -34,6 +34,7 @@ static const struct launch {
 	  NULL },
 	{ 512 * MIB, 1, NULL, "tests/golden/launch_emulated.txt",
 	  &cvm_emulated },
+	{ 5 * GIB, 1, NULL, "tests/golden/launch_sw.txt", &cvm_sw },
 };
 
 static struct rig *rig_for(const struct launch *launch)
@@ -43,6 +44,8 @@ static struct rig *rig_for(const struct launch *launch)
 	rig->params.store = launch->store;
 	if (launch->cvm)
 		rig->params.cvm = launch->cvm;
+	fake_kvm_set_cap(&rig->fake, KVM_CAP_VM_TYPES,
+			 launch->cvm ? 1 | 1 << launch->cvm->vm_type : 1);
 	return rig;
 }
 
@@ -110,13 +113,15 @@ static unsigned int break_call(const struct launch *launch, unsigned int n,
 	rig_destroy_vm(rig);
 	/*
 	 * What comes up to here is a launch's; its failure must be told, but
-	 * for that of an optimization, or of a probe's last words.
+	 * for that of an optimization, of a probe's last words, and of what
+	 * frees nothing yet.
 	 */
 	told = rc || rig->fault.failed_req == KVM_RUN ||
 	       (launch->cvm && rig->fault.failed_req == KVM_GET_REGS) ||
 	       (launch->cvm && rig->fault.failed_req == KVM_GET_SREGS);
 	ck_assert(told || !reached ||
-		  rig->fault.failed_req == KVM_PRE_FAULT_MEMORY);
+		  rig->fault.failed_req == KVM_PRE_FAULT_MEMORY ||
+		  rig->fault.failed_punch);
 	rig_free(rig);
 	return calls;
 }

@@ -56,7 +56,10 @@ static int fault_punch(struct kvm_sys *sys, int fd, uint64_t off, uint64_t len)
 {
 	struct fault_kvm *f = container_of(sys, struct fault_kvm, sys);
 
-	return fails(f) ? f->error : f->next->punch(f->next, fd, off, len);
+	if (!fails(f))
+		return f->next->punch(f->next, fd, off, len);
+	f->failed_punch = true;
+	return f->error;
 }
 
 void fault_kvm_init(struct fault_kvm *fault, struct kvm_sys *next,

@@ -17,8 +17,8 @@ struct fault_kvm {
 	unsigned int fail_at; /* the call that fails, from 1; 0: none */
 	int error;            /* ... with this negative errno */
 	atomic_uint calls;
-	unsigned long failed_req; /* the ioctl it was, or 0 */
-	bool failed_map;          /* it was a mapping */
+	unsigned long failed_req;      /* the ioctl it was, or 0 */
+	bool failed_map, failed_punch; /* it was a mapping */
 };
 
 void fault_kvm_init(struct fault_kvm *fault, struct kvm_sys *next,

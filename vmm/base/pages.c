@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum wait {
 	WAIT_NONE,
@@ -104,16 +105,34 @@ bool pages_pin(struct pages *p, uint64_t off, uint64_t len,
 	return pages_are_shared(p, off, len);
 }
 
-/* Discards what has turned private in the block. */
-static void discard_private(struct pages *p, unsigned int block)
+static bool is_shared(const struct pages_block *b, unsigned int page)
 {
-	unsigned int end = pages_in_block(p, block), at, nr;
+	return atomic_load(&b->shared[page / 64]) >> page % 64 & 1;
+}
+
+/* Is the page private, and to be discarded (again)? */
+static bool is_left(const struct pages_block *b, unsigned int page, bool all)
+{
+	return !is_shared(b, page) &&
+	       (all || (b->again[page / 64] >> page % 64 & 1));
+}
+
+/* Discards what was private before, or all that is private, in the block. */
+static void discard_private(struct pages *p, unsigned int block, bool all)
+{
+	unsigned int end = pages_in_block(p, block), at, to;
+	struct pages_block *b = &p->blocks[block];
 
 	pages_lock(p, block);
-	for (at = 0; (at = pages_find(p, block, false, at, end, &nr)) < end;
-	     at += nr)
-		p->discard(p->ctx, block * PAGES_BLOCK + at * PAGE_SIZE,
-			   nr * PAGE_SIZE);
+	for (at = 0; at < end; at = to + 1) {
+		for (to = at; to < end && is_left(b, to, all); to++)
+			;
+		if (to > at)
+			p->discard(p->ctx, block * PAGES_BLOCK + at * PAGE_SIZE,
+				   (to - at) * PAGE_SIZE);
+	}
+	if (atomic_load(&b->wait) == WAIT_NONE)
+		memset(b->again, 0, sizeof(b->again));
 	pages_unlock(p, block);
 }
 
@@ -163,7 +182,7 @@ static void unpin_group(struct pages *p, unsigned int i, unsigned int epoch)
 		if (atomic_compare_exchange_strong(&p->blocks[b].wait, &want,
 						   WAIT_NONE))
 			atomic_fetch_sub(&p->waiting, 1);
-		discard_private(p, b);
+		discard_private(p, b, false);
 	}
 }
 
@@ -182,7 +201,7 @@ void pages_scrub(struct pages *p, uint64_t off, uint64_t len)
 {
 	for (uint64_t b = off / PAGES_BLOCK; b * PAGES_BLOCK < off + len; b++)
 		if (pages_touched(p, (unsigned int)b))
-			discard_private(p, (unsigned int)b);
+			discard_private(p, (unsigned int)b, true);
 }
 
 /* --- converting --- */
@@ -220,11 +239,6 @@ unsigned int pages_in_block(const struct pages *p, unsigned int block)
 	return (unsigned int)(min_of(len, PAGES_BLOCK) / PAGE_SIZE);
 }
 
-static bool is_shared(const struct pages_block *b, unsigned int page)
-{
-	return atomic_load(&b->shared[page / 64]) >> page % 64 & 1;
-}
-
 unsigned int pages_find(const struct pages *p, unsigned int block, bool shared,
 			unsigned int first, unsigned int end, unsigned int *nr)
 {
@@ -257,11 +271,15 @@ void pages_set(struct pages *p, unsigned int block, bool shared,
 		atomic_fetch_add(&p->turned, 1);
 }
 
-void pages_discard_later(struct pages *p, unsigned int block)
+void pages_discard_later(struct pages *p, unsigned int block,
+			 unsigned int first, unsigned int nr)
 {
 	struct pages_group *g = &p->groups[block % PAGES_GROUPS];
+	struct pages_block *b = &p->blocks[block];
 	enum wait wait = WAIT_NONE;
 
+	for (unsigned int w = first / 64; 64 * w < first + nr; w++)
+		b->again[w] |= mask(w, first, first + nr);
 	pthread_mutex_lock(&g->lock);
 	if (g->now) {
 		wait = WAIT_NEXT;
@@ -273,8 +291,9 @@ void pages_discard_later(struct pages *p, unsigned int block)
 		g->epoch ^= 1;
 	}
 	if (wait != WAIT_NONE &&
-	    atomic_exchange(&p->blocks[block].wait, (unsigned char)wait) ==
-		    WAIT_NONE)
+	    atomic_exchange(&b->wait, (unsigned char)wait) == WAIT_NONE)
 		atomic_fetch_add(&p->waiting, 1);
 	pthread_mutex_unlock(&g->lock);
+	if (atomic_load(&b->wait) == WAIT_NONE)
+		memset(b->again, 0, sizeof(b->again));
 }

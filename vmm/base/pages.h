@@ -30,6 +30,8 @@ struct pages_block { /* zeroed: as at the beginning */
 	atomic_bool touched; /* else it is as RAM is at first */
 	atomic_uchar wait;   /* enum wait of pages.c */
 	atomic_uint_least64_t shared[PAGES_PER_BLOCK / 64]; /* a bit each */
+	/* Under the lock: pages to be discarded once more. */
+	uint64_t again[PAGES_PER_BLOCK / 64];
 };
 
 /*
@@ -101,7 +103,8 @@ unsigned int pages_find(const struct pages *p, unsigned int block, bool shared,
 void pages_set(struct pages *p, unsigned int block, bool shared,
 	       unsigned int first, unsigned int nr);
 /*
- * Pages of the block have been set private and are about to be discarded: if
- * I/O is under way the block's private pages are discarded again after it.
+ * Pages that have been set private are about to be discarded: while I/O is
+ * under way they are discarded again whenever some of it has ended.
  */
-void pages_discard_later(struct pages *p, unsigned int block);
+void pages_discard_later(struct pages *p, unsigned int block,
+			 unsigned int first, unsigned int nr);

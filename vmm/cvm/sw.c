@@ -17,8 +17,8 @@ static int sw_probe(struct kvm *kvm)
 {
 	int rc = cvm_require_vm_type(kvm, KVM_X86_SW_PROTECTED_VM);
 
-	if (!rc)
-		return 0;
+	if (rc != -EOPNOTSUPP)
+		return rc;
 	switch (cvm_kernel_config("CONFIG_KVM_SW_PROTECTED_VM")) {
 	case 'n':
 		return err_set(-EOPNOTSUPP,
@@ -32,6 +32,18 @@ static int sw_probe(struct kvm *kvm)
 	}
 	return err_in(rc, "needs a kernel with CONFIG_KVM_SW_PROTECTED_VM=y "
 			  "and the TDP MMU");
+}
+
+/* Documentation/virt/kvm/x86/cpuid.rst: user space is to tell. */
+#define LEAF_FEATURES 0x40000001
+#define FEATURE_HC_MAP_GPA_RANGE (1U << 16)
+
+static int sw_cpuid(struct kvm_cpuid2 *cpuid)
+{
+	for (unsigned int i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == LEAF_FEATURES)
+			cpuid->entries[i].eax |= FEATURE_HC_MAP_GPA_RANGE;
+	return 0;
 }
 
 static int sw_import(struct vm *vm, const struct image_region *r)
@@ -63,6 +75,7 @@ const struct cvm_ops cvm_sw = {
 	.vm_type = KVM_X86_SW_PROTECTED_VM,
 	.store = &store_two,
 	.probe = sw_probe,
+	.cpuid = sw_cpuid,
 	.import = sw_import,
 	.finish = sw_finish,
 };

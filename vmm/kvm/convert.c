@@ -76,7 +76,7 @@ static int convert_run(struct memory *mem, const struct part *p,
 		return rc;
 	}
 	if (p->to_private)
-		pages_discard_later(&mem->pages, p->block);
+		pages_discard_later(&mem->pages, p->block, first, nr);
 	discard(mem, !p->to_private, off, len);
 	if (!p->to_private)
 		pages_set(&mem->pages, p->block, true, first, nr);
