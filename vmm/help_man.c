@@ -204,6 +204,13 @@ static const char testing[] =
 	".Nm cvmm test\n"
 	"is 0 if no test failed, else 1.\n"
 	"Logs are kept for tests that fail.\n"
+	".Sh FILES\n"
+	".Bl -tag -width 3n\n"
+	".It Pa /run/cvmm/NAME.sock\n"
+	"Where a VM of root's is asked; of other users,\n"
+	".Pa $XDG_RUNTIME_DIR/cvmm/NAME.sock .\n"
+	"NAME\\-PID if the name is taken.\n"
+	".El\n"
 	".Sh EXIT STATUS\n";
 
 static const char tail[] = ".Sh EXAMPLES\n"

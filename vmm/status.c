@@ -17,7 +17,7 @@ const struct status_row status_table[] = {
 	{ STATUS_HUNG_UP, "stopped by SIGHUP" },
 	{ STATUS_INTERRUPTED, "stopped by SIGINT or Ctrl-a x" },
 	{ STATUS_QUIT, "stopped by SIGQUIT" },
-	{ STATUS_TERMINATED, "stopped by SIGTERM" },
+	{ STATUS_TERMINATED, "stopped by SIGTERM or cvmm stop" },
 	{ 0, NULL },
 };
 
