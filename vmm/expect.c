@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,8 +66,59 @@ static int add_item(struct expect_list *list, struct expect_item *item)
 	return 0;
 }
 
+/* The bracket expression, escape or character at c: what follows it. */
+static const char *skip_atom(const char *c)
+{
+	const char *end = c + 1;
+
+	if (*c == '\\' && c[1])
+		return c + 2;
+	if (*c != '[')
+		return end;
+	end += *end == '^';
+	end = *end ? strchr(end + 1, ']') : NULL;
+	return end ? end + 1 : c + strlen(c);
+}
+
+/*
+ * How much regcomp() makes of a pattern, about: it copies what is repeated,
+ * so a few characters can ask for all memory there is.
+ */
+static uint64_t weigh(const char **at, bool group)
+{
+	uint64_t sum = 0, last = 0;
+
+	while (**at && !(group && **at == ')')) {
+		const char *c = *at;
+		char *end = NULL;
+		uint64_t times = 2;
+
+		*at = skip_atom(c);
+		if (*c == '{') {
+			times = strtoul(c + 1, &end, 10);
+			if (*end == ',' && isdigit((unsigned char)end[1]))
+				times = strtoul(end + 1, &end, 10);
+			end += *end == ',';
+			times = min_of(times, (uint64_t)EXPECT_MAX_WEIGHT) + 1;
+			*at = end + (*end == '}');
+		}
+		if (*c == '+' || end) {
+			sum += last * (times - 1);
+			last *= times;
+		} else {
+			last = *c == '(' ? weigh(at, true) + 1 : 1;
+			sum += last;
+		}
+		sum = min_of(sum, (uint64_t)EXPECT_MAX_WEIGHT + 1);
+		last = min_of(last, (uint64_t)EXPECT_MAX_WEIGHT + 1);
+	}
+	*at += **at == ')';
+	return sum;
+}
+
 static int compile(struct expect_item *item, const char *pattern)
 {
+	const char *at = pattern;
 	char why[128];
 	int rc;
 
@@ -74,6 +126,11 @@ static int compile(struct expect_item *item, const char *pattern)
 		return err_set(-EINVAL,
 			       "the regular expression is longer than %d",
 			       EXPECT_MAX_REGEX);
+	if (weigh(&at, false) > EXPECT_MAX_WEIGHT)
+		return err_set(-EINVAL,
+			       "'%.60s' repeats too much: use smaller numbers "
+			       "in {}, and fewer of them in each other",
+			       pattern);
 	item->regex = malloc(sizeof(*item->regex));
 	if (!item->regex)
 		return err_set(-ENOMEM, "out of memory");

@@ -12,6 +12,7 @@
 #define EXPECT_MAX_ITEMS 256
 #define EXPECT_MAX_LINE (64 * 1024) /* a longer line counts as several */
 #define EXPECT_MAX_REGEX 512
+#define EXPECT_MAX_WEIGHT 2048 /* characters, with each repeat written out */
 /* A regular expression sees no more of a line: matching may be quadratic. */
 #define EXPECT_REGEX_SEES 4096
 

@@ -84,6 +84,37 @@ START_TEST(rejects_long_regular_expressions)
 END_TEST
 
 static const struct {
+	const char *pattern;
+	int rc;
+} repeats[] = {
+	{ "~[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", 0 },
+	{ "~a{255}b{255}", 0 },
+	{ "~(x+)+ [(]{1,3} \\({2,} []^]{9}", 0 },
+	{ "~a{2,1}", -EINVAL },
+	{ "~(a*){1,200}{1,200}", -EINVAL },
+	{ "~((a*){1,200}b){1,200}", -EINVAL },
+	{ "~(a|b){1,10000}", -EINVAL },
+	{ "~(a|b){18446744073709551615}", -EINVAL },
+	{ "~a++++++++++++++++++++++++++++++++", -EINVAL },
+	{ "~((((((((((((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+"
+	  ")+)+)+)+",
+	  -EINVAL },
+	{ "~[", -EINVAL },
+	{ "~[^", -EINVAL },
+	{ "~((", -EINVAL },
+	{ "~{", -EINVAL },
+};
+
+/* Compiling these would take all memory. */
+START_TEST(rejects_repeats_of_repeats)
+{
+	ck_assert_int_eq(expect_add_pattern(&expect.lines, "1",
+					    repeats[_i].pattern),
+			 repeats[_i].rc);
+}
+END_TEST
+
+static const struct {
 	const char *text, *bytes;
 	size_t len;
 } inputs[] = {
@@ -257,6 +288,8 @@ Suite *expect_suite(void)
 	tcase_add_test(tc, keeps_the_order_of_the_numbers);
 	tcase_add_test(tc, takes_only_so_many);
 	tcase_add_test(tc, rejects_long_regular_expressions);
+	tcase_add_loop_test(tc, rejects_repeats_of_repeats, 0,
+			    ARRAY_SIZE(repeats));
 	tcase_add_loop_test(tc, decodes_what_is_typed, 0,
 			    (int)ARRAY_SIZE(inputs));
 	tcase_add_loop_test(tc, finds_what_comes_in_order, 0,
