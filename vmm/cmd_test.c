@@ -163,11 +163,11 @@ static int write_junit(struct request *q)
 /* Logs of nothing but success in a directory of ours are of no use. */
 static void remove_logs(struct request *q)
 {
-	if (!q->made[0] || q->run.report.failed)
+	if (!q->made[0])
 		return;
-	for (size_t i = 0; i < q->run.count; i++)
+	for (size_t i = 0; i < q->run.count && !q->run.report.failed; i++)
 		unlink(q->run.tests[i].log_path);
-	rmdir(q->made);
+	rmdir(q->made); /* if nothing is in it */
 }
 
 int cmd_test(int argc, char **argv)

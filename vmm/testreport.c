@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/base/util.h"
 
@@ -163,7 +164,7 @@ static void plain_test(struct test_report *r, const struct test *t)
 		put_text(r->out, t->why, put_plain);
 	}
 	fputc('\n', r->out);
-	if (t->state == TEST_FAILED && t->log_path) {
+	if (t->state == TEST_FAILED && !access(t->log_path, F_OK)) {
 		print_tail(r->out, t, "      | ", put_plain);
 		fputs("      all of it: ", r->out);
 		put_text(r->out, t->log_path, put_plain);

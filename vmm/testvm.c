@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -388,15 +389,27 @@ static void kill_child(struct test *t)
 	t->state = TEST_FAILED;
 }
 
+/* The child reads the file too; and a FIFO could block us for ever. */
+static int check_file(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+		return 0; /* or what loading it says is better */
+	return err_set(-EINVAL, "%s: not a regular file, which a test is",
+		       path);
+}
+
 void test_start(struct test *t, const char *const *program)
 {
-	int rc;
+	int rc = check_file(t->path);
 
 	t->log_fd = -1;
 	for (unsigned int i = 0; i < TEST_FDS; i++)
 		t->fds[i] = -1;
 	t->started_ms = util_now_ms();
-	rc = config_init(&t->config);
+	if (!rc)
+		rc = config_init(&t->config);
 	if (!rc)
 		rc = config_load_expect(&t->config, t->path);
 	if (!rc && !has_what_it_requires(t)) {

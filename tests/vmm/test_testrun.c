@@ -366,6 +366,26 @@ START_TEST(says_what_it_cannot_start)
 }
 END_TEST
 
+/* Opening a FIFO waits for who writes to it. */
+START_TEST(takes_only_files)
+{
+	const char *path = temp_path(&temp, "fifo.ini");
+
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(testrun_add(&run, path), 0);
+	mkdir(temp_path(&temp, "d.ini"), 0700);
+	temp_text(&temp, "d.ini/e.ini", "");
+	mkdir(temp_path(&temp, "d.ini/f.ini"), 0700);
+	ck_assert_int_eq(testrun_add(&run, temp_path(&temp, "d.ini")), 0);
+	go();
+	ck_assert_uint_eq(run.report.failed, 2);
+	ck_assert_ptr_nonnull(strstr(printed, "/fifo.ini: not a regular file"));
+	ck_assert_ptr_nonnull(strstr(printed, "/f.ini: is a directory"));
+	/* No log was begun. */
+	ck_assert_ptr_null(strstr(printed, "fifo.log"));
+}
+END_TEST
+
 static const struct {
 	const char *arg, *said;
 } bad_options[] = {
@@ -410,6 +430,7 @@ Suite *testrun_suite(void)
 	tcase_add_test(tc, shows_what_runs);
 	tcase_add_test(tc, takes_all_of_a_directory_in_order);
 	tcase_add_test(tc, says_what_it_cannot_start);
+	tcase_add_test(tc, takes_only_files);
 	tcase_add_loop_test(tc, command_rejects_what_it_cannot_do, 0,
 			    (int)ARRAY_SIZE(bad_options));
 	suite_add_tcase(s, tc);
