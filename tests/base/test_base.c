@@ -34,6 +34,23 @@ START_TEST(error_text_is_cut_not_overrun)
 }
 END_TEST
 
+START_TEST(error_text_keeps_the_reason)
+{
+	char path[4096];
+
+	memset(path, 'x', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	err_set(-ENOENT, "No such file");
+	err_in(-ENOENT, "%s", path);
+	ck_assert_uint_eq(strlen(err_text()), 511);
+	ck_assert_ptr_nonnull(strstr(err_text(), "x...: No such file"));
+	path[497] = '\0'; /* just enough room */
+	err_set(-ENOENT, "No such file");
+	err_in(-ENOENT, "%s", path);
+	ck_assert_ptr_nonnull(strstr(err_text(), "xx: No such file"));
+}
+END_TEST
+
 static void probe_read(struct bus_window *w, uint64_t off, void *data,
 		       unsigned int len)
 {
@@ -127,6 +144,21 @@ static void expect_text(int fd, const char *text)
 	ck_assert_str_eq(got, text);
 }
 
+START_TEST(log_prints_one_line_whatever_the_name)
+{
+	int fds[2], saved = dup(STDERR_FILENO);
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+	log_err("a\nb\x1b[31m\r\x7f \xc3\xa9");
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(fds[1]);
+	expect_text(fds[0], "cvmm: a?b?[31m?? \xc3\xa9\n");
+	close(fds[0]);
+}
+END_TEST
+
 START_TEST(log_gives_up_on_a_reader_that_does_not_read)
 {
 	static uint8_t page[65536];
@@ -172,6 +204,8 @@ Suite *base_suite(void)
 
 	tcase_add_test(tc, error_text_reads_outside_in);
 	tcase_add_test(tc, error_text_is_cut_not_overrun);
+	tcase_add_test(tc, error_text_keeps_the_reason);
+	tcase_add_test(tc, log_prints_one_line_whatever_the_name);
 	tcase_add_test(tc, bus_hands_devices_offsets);
 	tcase_add_test(tc, bus_rejects_overlap_and_wrap);
 	tcase_add_loop_test(tc, log_gives_up_on_a_reader_that_does_not_read, 0,

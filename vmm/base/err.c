@@ -19,13 +19,20 @@ int err_set(int code, const char *fmt, ...)
 	return code;
 }
 
+/* The reason says more than the end of a long path. */
 static void append(const char *s)
 {
-	size_t used = strlen(text), n = strlen(s),
-	       room = sizeof(text) - 1 - used;
+	static const char cut[] = "...: ";
+	size_t used = strlen(text), n = strlen(s);
 
-	if (n > room)
-		n = room;
+	if (used + n < sizeof(text)) {
+		memcpy(text + used, s, n + 1);
+		return;
+	}
+	if (n > sizeof(text) - sizeof(cut))
+		n = sizeof(text) - sizeof(cut);
+	used = sizeof(text) - 1 - n;
+	memcpy(text + used + 1 - sizeof(cut), cut, sizeof(cut) - 1);
 	memcpy(text + used, s, n);
 	text[used + n] = '\0';
 }

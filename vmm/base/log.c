@@ -64,6 +64,14 @@ static bool put(const char *text, size_t len, int patience)
 	return left > 0;
 }
 
+/* Names may have anything in them: neither another line nor an escape. */
+static void make_one_line(char *line)
+{
+	for (; *line; line++)
+		if ((unsigned char)*line < ' ' || *line == '\x7f')
+			*line = '?';
+}
+
 /* Ends the line, for which there must be room, and writes it. */
 static void put_line(char line[LINE_LEN])
 {
@@ -72,6 +80,7 @@ static void put_line(char line[LINE_LEN])
 	size_t n = strlen(line);
 	char note[80];
 
+	make_one_line(line);
 	snprintf(line + n, LINE_LEN - n, raw_terminal ? "\r\n" : "\n");
 	pthread_mutex_lock(&turn);
 	snprintf(note, sizeof(note),
