@@ -66,8 +66,8 @@ static int set_requires(const struct config_setting *s, void *field)
 /* clang-format off */
 const struct config_key config_keys[] = {
 	{ "vm.name", config_set_text, FIELD(name), .kind = "text", .min = 1,
-	  .help = "Name of the VM in messages.  Without it, the name of the "
-		  "file without .ini." },
+	  .max = 64, .help = "Name of the VM in messages.  Without it, the "
+			     "name of the file without .ini." },
 	{ "vm.cpus", config_set_number, FIELD(cpus), "1", "number",
 	  .min = 1, .max = CONFIG_MAX_CPUS, .help = "Virtual CPUs." },
 	{ "vm.memory", config_set_size, FIELD(memory), "512M", "size",

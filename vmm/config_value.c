@@ -22,7 +22,10 @@ static int out_of_memory(void)
 	return err_set(-ENOMEM, "out of memory");
 }
 
-/* Decimal digits only: no sign, no blanks, no octal by surprise. */
+/*
+ * Decimal digits only: no sign, no blanks, no octal by surprise.  What is too
+ * much for 64 bits is UINT64_MAX, which no key takes.
+ */
 static bool read_digits(const char *text, uint64_t *value, const char **end)
 {
 	const char *c = text;
@@ -30,7 +33,7 @@ static bool read_digits(const char *text, uint64_t *value, const char **end)
 	for (*value = 0; isdigit((unsigned char)*c); c++)
 		if (__builtin_mul_overflow(*value, 10u, value) ||
 		    __builtin_add_overflow(*value, (uint64_t)(*c - '0'), value))
-			return false;
+			*value = UINT64_MAX;
 	*end = c;
 	return c > text;
 }

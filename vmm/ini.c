@@ -37,7 +37,9 @@ static int read_all(int fd, char *buf, size_t size, size_t *len)
 			return 0;
 		*len += (size_t)n;
 	}
-	return err_set(-EFBIG, "longer than %d KiB: not a VM definition",
+	return err_set(-EFBIG,
+		       "longer than %d KiB: not a VM definition (a "
+		       "kernel is given with --kernel)",
 		       INI_MAX_FILE / 1024);
 }
 
@@ -308,7 +310,7 @@ int ini_load(struct ini *ini, const char *path)
 	rc = load(ini, path);
 	if (rc) {
 		ini_destroy(ini);
-		return err_in(rc, "%s", path);
+		return err_in(rc, "%s", *path ? path : "''");
 	}
 	return 0;
 }

@@ -180,6 +180,11 @@ static int apply(struct config *config, struct run_options *run,
 		return append_params(config, value);
 	if (!strcmp(name, "mem"))
 		return set_memory(config, value);
+	if (o->key && o->arg && !*value)
+		return err_set(-EINVAL,
+			       "its %s is empty: say which, or leave "
+			       "the option out",
+			       o->arg);
 	if (o->key && strchr(o->key, '*'))
 		return config_add_item(config, o->key, value);
 	if (!strcmp(name, "no-reboot"))

@@ -95,8 +95,24 @@ static const struct {
 	  "--mem: vm.memory: '' is not a size: a number and K, "
 	  "M, G or T, as in 512M" },
 	{ { "-m", "99999999999999999999999999999999" },
-	  "--mem: vm.memory: '99999999999999999999999999999999' is not a "
-	  "size: a number and K, M, G or T, as in 512M" },
+	  "--mem: vm.memory: '99999999999999999999999999999999' is not "
+	  "from 16M to 1T" },
+	{ { "-m", "99999999999999999999" },
+	  "--mem: vm.memory: '99999999999999999999M' is not from 16M to 1T" },
+	{ { "-k", "" },
+	  "--kernel: its FILE is empty: say which, or leave the option out" },
+	{ { "-k", "a", "--initrd=" },
+	  "--initrd: its FILE is empty: say which, or leave the option out" },
+	{ { "-d", "" },
+	  "--disk: its PATH[,..] is empty: say which, or leave the option "
+	  "out" },
+	{ { "--name",
+	    "0123456789012345678901234567890123456789012345678901234567890123"
+	    "4" },
+	  "--name: vm.name: "
+	  "'012345678901234567890123456789012345678901234567890123456789' is "
+	  "longer than 64 characters" },
+	{ { "" }, "'': No such file or directory" },
 	{ { "--set", "vm.cpus" }, "--set: 'vm.cpus' is not section.key=value" },
 	{ { "--cvm", "xyz" },
 	  "--cvm: vm.cvm: 'xyz' is not one of none, "
