@@ -2,6 +2,7 @@
 /* argv -> command; the one error line; the exit status. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,15 @@
 #include "vmm/status.h"
 
 /* A file opened later must not become stdin, stdout or stderr. */
-static void open_standard_fds(void)
+static int open_standard_fds(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			abort();
+			return err_set(-EIO,
+				       "/dev/null, for the closed descriptor "
+				       "%d: %s",
+				       fd, strerror(errno));
+	return 0;
 }
 
 static int dispatch(int argc, char **argv)
@@ -44,14 +49,17 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	int rc;
+	int rc = open_standard_fds();
 
-	open_standard_fds();
-	rc = dispatch(argc, argv);
+	/* Past the limit of file sizes write() fails, as on a full disk. */
+	signal(SIGXFSZ, SIG_IGN);
+	if (!rc)
+		rc = dispatch(argc, argv);
 	if (rc >= 0 && (fflush(stdout) || ferror(stdout)))
 		rc = err_set(-EIO, "standard output: %s", strerror(errno));
 	if (rc >= 0)
 		return rc;
-	log_err("%s", err_text());
+	log_err("%s%s", err_text(),
+		rc == -EMFILE ? ": raise the limit (ulimit -n)" : "");
 	return STATUS_ERROR;
 }

@@ -28,6 +28,7 @@ static void become(const char *const *argv, int fd, int out, pid_t parent)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
 	/* The terminal's signals are for us. */
 	setsid();
 	/* We may have died before this took effect: look. */
