@@ -190,7 +190,8 @@ START_TEST(has_stopped_the_back_end_when_a_reset_is_done)
 		fake_driver_reset(d);
 		ck_assert_uint_eq(back.running, 0);
 	}
-	ck_assert_uint_eq(back.messages, TO_MEET + 3 * (TO_START + TO_STOP));
+	/* And a word on interrupts that go while a queue is just starting. */
+	ck_assert_uint_ge(back.messages, TO_MEET + 3 * (TO_START + TO_STOP));
 }
 END_TEST
 
