@@ -18,6 +18,7 @@
 #define VIRTIO_ID_ENTROPY 4
 #define VIRTIO_ID_BALLOON 5
 #define VIRTIO_ID_VSOCK 19
+#define VIRTIO_ID_FS 26
 
 struct virtio {
 	uint64_t config; /* of the function, in ECAM */
