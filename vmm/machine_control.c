@@ -129,6 +129,9 @@ void machine_control_open(struct machine_control *c, struct event_loop *loop)
 	if (control_open(&c->control, loop, c->config->name))
 		log_debug("%s: no control socket: %s", c->config->name,
 			  err_text());
+	else
+		log_debug("%s: control socket %s", c->config->name,
+			  c->control.place.path);
 }
 
 void machine_control_close(struct machine_control *c)
