@@ -122,8 +122,11 @@ static void discard_private(struct pages *p, unsigned int block, bool all)
 {
 	unsigned int end = pages_in_block(p, block), at, to;
 	struct pages_block *b = &p->blocks[block];
+	bool last;
 
 	pages_lock(p, block);
+	/* Before it is walked: what ends now may write behind our back. */
+	last = atomic_load(&b->wait) == WAIT_NONE;
 	for (at = 0; at < end; at = to + 1) {
 		for (to = at; to < end && is_left(b, to, all); to++)
 			;
@@ -131,7 +134,7 @@ static void discard_private(struct pages *p, unsigned int block, bool all)
 			p->discard(p->ctx, block * PAGES_BLOCK + at * PAGE_SIZE,
 				   (to - at) * PAGE_SIZE);
 	}
-	if (atomic_load(&b->wait) == WAIT_NONE)
+	if (last)
 		memset(b->again, 0, sizeof(b->again));
 	pages_unlock(p, block);
 }
@@ -294,6 +297,8 @@ void pages_discard_later(struct pages *p, unsigned int block,
 	    atomic_exchange(&b->wait, (unsigned char)wait) == WAIT_NONE)
 		atomic_fetch_add(&p->waiting, 1);
 	pthread_mutex_unlock(&g->lock);
-	if (atomic_load(&b->wait) == WAIT_NONE)
-		memset(b->again, 0, sizeof(b->again));
+	/* Not those of others: who waited for them may be about to discard. */
+	for (unsigned int w = first / 64;
+	     wait == WAIT_NONE && 64 * w < first + nr; w++)
+		b->again[w] &= ~mask(w, first, first + nr);
 }
