@@ -58,7 +58,7 @@ START_TEST(shares_and_takes_back)
 	static const gpa_t at[] = { BLOCK, LOW_LEN - BLOCK, HIGH,
 				    HIGH + HIGH_LEN - PAGE_SIZE, 0x7000 };
 	gpa_t gpa = at[_i];
-	uint64_t len = _i < 3 ? BLOCK : PAGE_SIZE;
+	uint64_t len = _i < 3 ? BLOCK : PAGE_SIZE, punched;
 	uint8_t *p;
 
 	check_page(gpa, false);
@@ -70,6 +70,7 @@ START_TEST(shares_and_takes_back)
 	ck_assert_ptr_nonnull(p);
 	memset(p, 1, len);
 	ck_assert_uint_eq(memory_allocated(&mem, false), len);
+	punched = mem.counts.punched[0];
 	ck_assert_int_eq(convert(gpa, len, true), 0);
 	check_page(gpa, false);
 	ck_assert(fake_is_private(&fake, gpa));
@@ -77,7 +78,7 @@ START_TEST(shares_and_takes_back)
 	ck_assert_uint_eq(memory_allocated(&mem, false), 0);
 	ck_assert_uint_eq(mem.counts.bytes[0], len);
 	ck_assert_uint_eq(mem.counts.bytes[1], len);
-	ck_assert_uint_eq(mem.counts.punched[0], len);
+	ck_assert_uint_eq(mem.counts.punched[0] - punched, len);
 	ck_assert_uint_eq(mem.counts.unaligned[1], len % BLOCK ? 1 : 0);
 }
 END_TEST
@@ -86,12 +87,13 @@ START_TEST(what_is_as_wanted_costs_nothing)
 {
 	unsigned int calls;
 
-	/* All of it is private, and KVM hears of it when it is touched. */
-	ck_assert_int_eq(convert(0, LOW_LEN, true), 0);
+	/* All of it is private, and KVM hears of it when somebody asks. */
 	ck_assert_uint_eq(fake.vm.attribute_calls, 0);
+	ck_assert_int_eq(convert(0, BLOCK, true), 0);
+	ck_assert_uint_eq(fake.vm.attribute_calls, 1);
 	ck_assert_int_eq(convert(BLOCK, 2 * BLOCK, false), 0);
 	calls = fake.vm.attribute_calls;
-	ck_assert_uint_eq(calls, 2); /* nothing about what was private */
+	ck_assert_uint_eq(calls, 3); /* nothing about what was private */
 	ck_assert_int_eq(convert(BLOCK, 2 * BLOCK, false), 0);
 	ck_assert_int_eq(convert(0, BLOCK, true), 0);
 	ck_assert_uint_eq(fake.vm.attribute_calls, calls);
@@ -102,7 +104,7 @@ START_TEST(what_is_as_wanted_costs_nothing)
 	ck_assert_int_eq(convert(BLOCK, BLOCK, true), 0);
 	ck_assert_uint_eq(fake.vm.attribute_calls, calls + 3);
 	ck_assert_uint_eq(mem.counts.bytes[1], BLOCK);
-	ck_assert_uint_eq(mem.counts.punched[0], BLOCK);
+	ck_assert_uint_eq(mem.counts.punched[0], 2 * BLOCK);
 	ck_assert_uint_eq(mem.counts.calls[1][CONVERT_ASKED], 4);
 }
 END_TEST
@@ -154,16 +156,46 @@ START_TEST(refuses_what_is_not_ram_and_converts_the_rest)
 }
 END_TEST
 
-/* Between "private" and KVM's word for it the guest may touch it. */
-START_TEST(a_fault_has_kvm_told_of_the_block)
+/* What a guest has used without asking is in the wrong store. */
+START_TEST(what_nobody_asked_for_is_lost)
 {
-	ck_assert_int_eq(memory_convert(&mem, BLOCK + PAGE_SIZE, PAGE_SIZE,
-					true, CONVERT_FAULT),
-			 0);
-	ck_assert_uint_eq(fake.vm.attribute_calls, 1);
+	uint8_t *host = mem.map;
+
+	memset(host + BLOCK, 1, BLOCK);
+	memset(host + 2 * BLOCK, 1, BLOCK);
+	ck_assert_int_eq(convert(BLOCK + PAGE_SIZE, PAGE_SIZE, true), 0);
+	ck_assert_int_eq(convert(2 * BLOCK, PAGE_SIZE, false), 0);
+	ck_assert_uint_eq(memory_allocated(&mem, false), 0);
 	ck_assert(fake_is_private(&fake, BLOCK));
-	ck_assert(fake_is_private(&fake, 2 * BLOCK - PAGE_SIZE));
-	ck_assert(!fake_is_private(&fake, 2 * BLOCK));
+	ck_assert(fake_is_private(&fake, 3 * BLOCK - PAGE_SIZE));
+	ck_assert(!fake_is_private(&fake, 3 * BLOCK));
+}
+END_TEST
+
+START_TEST(a_fault_has_kvm_told_of_the_chunk)
+{
+	const gpa_t shared = 2 * CONVERT_CHUNK - PAGE_SIZE;
+
+	ck_assert_int_eq(convert(shared, PAGE_SIZE, false), 0);
+	memory_touch(&mem, CONVERT_CHUNK + 5 * PAGE_SIZE);
+	for (gpa_t gpa = 0; gpa < 3 * CONVERT_CHUNK; gpa += PAGE_SIZE)
+		ck_assert_int_eq(fake_is_private(&fake, gpa),
+				 gpa / CONVERT_CHUNK == 1 && gpa != shared);
+	check_page(shared, true);
+	/* The end of RAM, and what is none. */
+	memory_touch(&mem, HIGH + HIGH_LEN - PAGE_SIZE);
+	ck_assert(fake_is_private(&fake, HIGH + HIGH_LEN - PAGE_SIZE));
+	ck_assert(!fake_is_private(&fake, HIGH + HIGH_LEN));
+	memory_touch(&mem, LOW_LEN);
+	ck_assert(!fake_is_private(&fake, LOW_LEN));
+}
+END_TEST
+
+START_TEST(a_vm_that_ends_converts_no_more)
+{
+	mem.given_up = true;
+	ck_assert_int_eq(convert(0, LOW_LEN, true), -EINTR);
+	ck_assert_uint_eq(fake.vm.attribute_calls, 0);
 }
 END_TEST
 
@@ -367,7 +399,9 @@ Suite *convert_suite(void)
 	tcase_add_test(tc, the_rest_of_a_block_stays_private);
 	tcase_add_loop_test(tc, refuses_what_is_not_ram_and_converts_the_rest,
 			    0, ARRAY_SIZE(bad));
-	tcase_add_test(tc, a_fault_has_kvm_told_of_the_block);
+	tcase_add_test(tc, what_nobody_asked_for_is_lost);
+	tcase_add_test(tc, a_fault_has_kvm_told_of_the_chunk);
+	tcase_add_test(tc, a_vm_that_ends_converts_no_more);
 	tcase_add_test(tc, io_under_way_leaves_nothing_in_what_turns_private);
 	tcase_add_test(tc, a_second_conversion_waits_for_later_io_too);
 	suite_add_tcase(s, tc);

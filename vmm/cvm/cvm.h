@@ -50,8 +50,6 @@ struct cvm_ops {
 	int (*cpuid)(struct kvm_cpuid2 *cpuid);
 	/* Writes the region to guest memory. */
 	int (*import)(struct vm *vm, const struct image_region *r);
-	/* All is imported and the vCPUs have their first state. */
-	int (*finish)(struct vm *vm);
 	/*
 	 * A vCPU reads or writes an MSR that init_vm() has KVM hand over.
 	 * false: it gets #GP.  On the vCPU's thread.

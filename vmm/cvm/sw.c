@@ -2,7 +2,9 @@
 /*
  * KVM_X86_SW_PROTECTED_VM, the kernel's test vehicle: private memory is a
  * guest_memfd that nobody can map, and nobody can write it but the guest.  So
- * the image is loaded into shared pages; all other RAM is private.
+ * the image is loaded into shared pages.  All other RAM is private to devices
+ * from the start, and to KVM from when the guest asks, as it is to do before
+ * it uses memory: here KVM learns nothing from an access.
  */
 #include "vmm/cvm/cvm.h"
 
@@ -61,14 +63,6 @@ static int sw_import(struct vm *vm, const struct image_region *r)
 	return r->fill ? r->fill(r, dst) : 0;
 }
 
-/* Here KVM asks the page, so each one must be told before it is touched. */
-static int sw_finish(struct vm *vm)
-{
-	int rc = memory_touch(&vm->memory);
-
-	return rc ? err_set(rc, "make memory private: %s", strerror(-rc)) : 0;
-}
-
 const struct cvm_ops cvm_sw = {
 	.name = "sw",
 	.help = "software-protected, for development",
@@ -77,5 +71,4 @@ const struct cvm_ops cvm_sw = {
 	.probe = sw_probe,
 	.cpuid = sw_cpuid,
 	.import = sw_import,
-	.finish = sw_finish,
 };

@@ -84,7 +84,10 @@ static int convert_run(struct memory *mem, const struct part *p,
 	return 0;
 }
 
-/* KVM has all of a block shared until it is told otherwise. */
+/*
+ * KVM has all of a block shared until it is told otherwise, so what the guest
+ * has written to it before is where it must not be.
+ */
 static int touch(struct memory *mem, const struct part *p)
 {
 	unsigned int all = pages_in_block(&mem->pages, p->block);
@@ -92,24 +95,26 @@ static int touch(struct memory *mem, const struct part *p)
 
 	if (pages_touched(&mem->pages, p->block))
 		return 0;
-	if (mem->pages.starts_private &&
-	    (p->to_private || p->first || p->end < all))
+	if (mem->store->set && mem->pages.starts_private &&
+	    (p->to_private || p->first || p->end < all)) {
 		rc = tell_kvm(mem, p->base, all * PAGE_SIZE, true);
+		if (!rc)
+			discard(mem, false, p->block * PAGES_BLOCK,
+				all * PAGE_SIZE);
+	}
 	if (!rc)
 		pages_touch(&mem->pages, p->block);
 	return rc;
 }
 
-static int convert_part(struct memory *mem, const struct part *p,
-			enum convert_origin origin)
+static int convert_part(struct memory *mem, const struct part *p)
 {
 	unsigned int at = p->first, nr;
 	int rc;
 
-	/* Untouched it is as wanted; only who runs into it needs more. */
-	if (!pages_touched(&mem->pages, p->block) &&
-	    p->to_private == mem->pages.starts_private &&
-	    origin != CONVERT_FAULT)
+	/* Untouched it is as wanted, if there is nobody to be told. */
+	if (!pages_touched(&mem->pages, p->block) && !mem->store->set &&
+	    p->to_private == mem->pages.starts_private)
 		return 0;
 	pages_lock(&mem->pages, p->block);
 	rc = touch(mem, p);
@@ -122,49 +127,9 @@ static int convert_part(struct memory *mem, const struct part *p,
 	return rc;
 }
 
-/* Blocks [first, end), the first one at gpa: none has been touched. */
-static int touch_run(struct memory *mem, gpa_t gpa, unsigned int first,
-		     unsigned int end)
-{
-	uint64_t len =
-		min_of(end * PAGES_BLOCK, mem->pages.len) - first * PAGES_BLOCK;
-	int rc = tell_kvm(mem, gpa, len, true);
-
-	for (unsigned int i = first; !rc && i < end; i++)
-		pages_touch(&mem->pages, i);
-	return rc;
-}
-
-static int touch_region(struct memory *mem, const struct guest_region *r)
-{
-	unsigned int first = (unsigned int)(r->off / PAGES_BLOCK);
-	unsigned int last = (unsigned int)((r->off + r->len - 1) / PAGES_BLOCK);
-	int rc = 0;
-
-	for (unsigned int i = first, end; !rc && i <= last; i = end) {
-		end = i + 1;
-		if (pages_touched(&mem->pages, i))
-			continue;
-		while (end <= last && !pages_touched(&mem->pages, end))
-			end++;
-		rc = touch_run(mem, r->base + i * PAGES_BLOCK - r->off, i, end);
-	}
-	return rc;
-}
-
-int memory_touch(struct memory *mem)
-{
-	int rc = 0;
-
-	for (unsigned int i = 0; !rc && i < mem->guest.count; i++)
-		rc = touch_region(mem, &mem->guest.regions[i]);
-	return rc;
-}
-
 /* [off, off + len) of RAM, which is at gpa. */
 static int convert_range(struct memory *mem, gpa_t gpa, uint64_t off,
-			 uint64_t len, bool to_private,
-			 enum convert_origin origin)
+			 uint64_t len, bool to_private)
 {
 	int rc = 0;
 
@@ -179,7 +144,8 @@ static int convert_range(struct memory *mem, gpa_t gpa, uint64_t off,
 			.to_private = to_private,
 		};
 
-		rc = convert_part(mem, &part, origin);
+		/* A guest may ask for more than who stops it would wait. */
+		rc = mem->given_up ? -EINTR : convert_part(mem, &part);
 		gpa += n;
 		off += n;
 		len -= n;
@@ -208,11 +174,34 @@ int memory_convert(struct memory *mem, gpa_t gpa, uint64_t len, bool to_private,
 			continue;
 		covered += last - from + 1;
 		rc = convert_range(mem, from, r->off + (from - r->base),
-				   last - from + 1, to_private, origin);
+				   last - from + 1, to_private);
 	}
 	if (!rc && covered < len) {
 		count(&mem->counts.refused, 1);
 		rc = -EINVAL;
 	}
 	return rc;
+}
+
+void memory_touch(struct memory *mem, gpa_t gpa)
+{
+	for (unsigned int i = 0; i < mem->guest.count; i++) {
+		const struct guest_region *r = &mem->guest.regions[i];
+		gpa_t at = max_of(align_down(gpa, CONVERT_CHUNK), r->base);
+		gpa_t end =
+			min_of(align_down(gpa, CONVERT_CHUNK) + CONVERT_CHUNK,
+			       r->base + r->len);
+
+		for (; at < end; at += PAGES_BLOCK) {
+			uint64_t off = r->off + (at - r->base);
+			struct part part = {
+				.block = (unsigned int)(off / PAGES_BLOCK),
+				.base = at,
+				.to_private = true,
+			};
+
+			/* An empty part: only that KVM is told. */
+			convert_part(mem, &part);
+		}
+	}
 }

@@ -40,11 +40,11 @@ int memory_convert(struct memory *mem, gpa_t gpa, uint64_t len, bool to_private,
 		   enum convert_origin origin);
 
 /*
- * Tells KVM of all RAM that nobody has converted yet.  For technologies whose
- * guests do not fault on first touch; takes time and memory of the kernel by
- * the size of RAM.
+ * A guest has run into private memory that KVM does not know of yet: it is
+ * told of what nobody has converted of the aligned chunk around gpa.
  */
-int memory_touch(struct memory *mem);
+#define CONVERT_CHUNK (64 * MIB)
+void memory_touch(struct memory *mem, gpa_t gpa);
 
 /* All that has changed state so far, in both directions. */
 uint64_t convert_bytes(const struct convert_count *counts);

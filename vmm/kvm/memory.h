@@ -23,6 +23,7 @@ struct memory {
 	uint64_t len;
 	struct pages pages;          /* where the store has private ones */
 	struct convert_count counts; /* likewise */
+	atomic_bool given_up;        /* the VM ends: convert no more */
 	/* The store's: */
 	int gmem_fd, memfd; /* -1: none */
 	void *map;          /* of all that is shared */

@@ -252,12 +252,14 @@ static void trace_close(struct kvm_sys *sys, int fd)
 static int trace_punch(struct kvm_sys *sys, int fd, uint64_t off, uint64_t len)
 {
 	struct kvm_trace *t = trace_of(sys);
+	const struct kvm_trace_object *o;
 	struct trace_line l = { .len = 0 };
 	int rc = t->next->punch(t->next, fd, off, len);
 
 	pthread_mutex_lock(&t->lock);
+	o = trace_find_fd(t, fd); /* what is not from KVM is a memfd */
 	trace_put(&l, "punch %s off=%#" PRIx64 " len=%#" PRIx64,
-		  trace_name(trace_find_fd(t, fd)), off, len);
+		  o ? o->name : "file", off, len);
 	put_result(&l, rc);
 	t->line(t->ctx, l.text);
 	pthread_mutex_unlock(&t->lock);

@@ -113,6 +113,8 @@ static bool handle_fault(struct vcpu *vcpu, const struct vm_exit *e)
 	if (e->error != -EFAULT || ++vcpu->fault_repeats > FAULT_REPEATS ||
 	    !guest_has(&vm->memory.guest, page))
 		return false;
+	if (vm->faults_convert && e->to_private)
+		memory_touch(&vm->memory, page);
 	return !vm->faults_convert ||
 	       !memory_convert(&vm->memory, page, PAGE_SIZE, e->to_private,
 			       CONVERT_FAULT);

@@ -91,8 +91,6 @@ int vm_launch(struct vm *vm, const struct image *image)
 			return err_in(rc, "load %s", image->regions[i].name);
 	}
 	rc = x86_set_entry(vm, image);
-	if (!rc && vm->cvm->finish)
-		rc = vm->cvm->finish(vm);
 	vm->launched = !rc;
 	return rc;
 }
@@ -125,6 +123,7 @@ void vm_end(struct vm *vm, enum vm_end why, const char *fmt, ...)
 	vsnprintf(vm->end_text, sizeof(vm->end_text), fmt, ap);
 	va_end(ap);
 	vm->end = why;
+	vm->memory.given_up = true;
 	pthread_mutex_unlock(&first);
 	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
 		vcpu_kick(&vm->vcpus[i]);
