@@ -85,12 +85,15 @@ static void on_signal(struct event_source *s, uint32_t events)
 {
 	struct machine *m = container_of(s, struct machine, signals);
 	struct signalfd_siginfo info;
+	int sig;
 
 	(void)events;
 	if (read(s->fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	m->signal = (int)info.ssi_signo;
-	vm_end(&m->vm, VM_STOPPED, "stopped by SIG%s", sigabbrev_np(m->signal));
+	sig = (int)info.ssi_signo;
+	if (!m->signal) /* the first one is the reason, and the status */
+		m->signal = sig;
+	vm_end(&m->vm, VM_STOPPED, "stopped by SIG%s", sigabbrev_np(sig));
 }
 
 /* A Linux that panics says so and then resets or hangs. */
@@ -107,12 +110,15 @@ static void on_console_line(void *ctx, const uint8_t *line, size_t len)
 
 static int watch_signals(struct machine *m)
 {
+	struct sigaction hangup;
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	/* Who started us with nohup means it. */
+	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

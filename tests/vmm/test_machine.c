@@ -143,6 +143,49 @@ START_TEST(a_signal_stops_the_vm_and_is_its_status)
 }
 END_TEST
 
+static int script_two_signals(struct fake_kvm *f, unsigned int id,
+			      unsigned int n, struct kvm_run *run)
+{
+	(void)id;
+	(void)run;
+	if (!n) {
+		kill(getpid(), *(const int *)f->ctx);
+		kill(getpid(), SIGTERM);
+	}
+	return FAKE_BLOCK;
+}
+
+START_TEST(the_first_signal_is_the_status)
+{
+	int sig = SIGINT;
+	bool restart;
+
+	fake->run = script_two_signals;
+	fake->ctx = &sig;
+	ck_assert_int_eq(machine_run(&config, &fake->sys, &restart),
+			 128 + SIGINT);
+}
+END_TEST
+
+/* As nohup has it. */
+START_TEST(a_hangup_that_is_ignored_stays_ignored)
+{
+	int sig = SIGHUP;
+	sigset_t hangup;
+	bool restart;
+
+	sigemptyset(&hangup);
+	sigaddset(&hangup, SIGHUP);
+	sigprocmask(SIG_UNBLOCK, &hangup, NULL);
+	signal(SIGHUP, SIG_IGN);
+	fake->run = script_two_signals;
+	fake->ctx = &sig;
+	ck_assert_int_eq(machine_run(&config, &fake->sys, &restart),
+			 128 + SIGTERM);
+	signal(SIGHUP, SIG_DFL);
+}
+END_TEST
+
 /* The first byte exits; if the host is quick, KVM keeps the others. */
 static int script_print_and_off(struct fake_kvm *f, unsigned int id,
 				unsigned int n, struct kvm_run *run)
@@ -340,6 +383,8 @@ Suite *machine_suite(void)
 	tcase_add_test(tc, a_signal_is_not_lost_when_the_guest_resets);
 	tcase_add_loop_test(tc, a_signal_stops_the_vm_and_is_its_status, 0,
 			    ARRAY_SIZE(signals));
+	tcase_add_test(tc, the_first_signal_is_the_status);
+	tcase_add_test(tc, a_hangup_that_is_ignored_stays_ignored);
 	tcase_add_test(tc, what_is_printed_last_is_seen);
 	tcase_add_test(tc, every_failure_of_the_kernel_leaves_nothing_behind);
 	tcase_add_loop_test(tc,
