@@ -42,18 +42,13 @@ $(call say,LD)
 $(Q)$(CC) $(LDFLAGS) $1 -o $@ $^ $(LDLIBS)
 endef
 
-$(B)/cvmm: $(call obj,$(prog)) $(base)
-	$(call link)
+$(B)/cvmm: $(call obj,$(prog)) $(base) ; $(call link)
 # Only the tests compress; cvmm loads what it needs when it needs it.
 $(B)/tests/run: LDLIBS += $(shell pkg-config --libs check) -lzstd -llzma -llz4 -lz
-$(B)/tests/run: $(call obj,$(tests)) $(base)
-	$(call link)
-$(ring): $(call obj,tests/bench/virtqueue.c) $(base)
-	$(call link)
-$(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(base)
-	$(call link)
-$(B)/fuzz/%: $(B)/tests/fuzz/fuzz_%.o $(base)
-	$(call link,-fsanitize=fuzzer)
+$(B)/tests/run: $(call obj,$(tests)) $(base) ; $(call link)
+$(ring): $(call obj,tests/bench/virtqueue.c) $(base) ; $(call link)
+$(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(base) ; $(call link)
+$(B)/fuzz/%: $(B)/tests/fuzz/fuzz_%.o $(base) ; $(call link,-fsanitize=fuzzer)
 
 $(B)/%.o: %.c | need-build
 	$(call say,CC,$<)
@@ -102,9 +97,8 @@ check-asan:                             ## unit tests, address and UB sanitizers
 check-tsan:                             ## unit tests, thread sanitizer
 	$(Q)CK_FORK=no $(MAKE) check-unit $(call san,tsan,thread -Wno-tsan)
 fuzz:                                   ## fuzz every parser for SECONDS=60 each (clang)
-	$(Q)$(MAKE) fuzz-run CC=clang $(call san,fuzz,address$(comma)undefined$(comma)fuzzer-no-link)
-fuzz-run: $(fuzz:%=$(B)/fuzz/%)
-	$(Q)tests/fuzz/run $(B) $(SECONDS)
+	$(Q)$(MAKE) CC=clang $(call san,fuzz,address$(comma)undefined$(comma)fuzzer-no-link) $(fuzz:%=$(B)-fuzz/fuzz/%)
+	$(Q)tests/fuzz/run $(B)-fuzz $(SECONDS)
 coverage:                               ## line coverage of unit and native tests
 	$(Q)$(MAKE) coverage-run B=$(B)-cov SAN="--coverage -fprofile-update=atomic" HARDEN= OPT="-O0 -g"
 coverage-run: all $(B)/tests/run replay
@@ -130,7 +124,6 @@ help:                                   ## this list
 clean:                                  ## remove what was built
 	$(Q)rm -rf build build-* compile_commands.json
 
-.PHONY: all check check-unit check-asan check-tsan replay fuzz fuzz-run coverage coverage-run bench bench-programs \
-        demo lint tidy format install help clean need-build
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 .DELETE_ON_ERROR .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
