@@ -55,8 +55,10 @@ int main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN);
 	if (!rc)
 		rc = dispatch(argc, argv);
+	errno = 0; /* what failed before has left none of its own */
 	if (rc >= 0 && (fflush(stdout) || ferror(stdout)))
-		rc = err_set(-EIO, "standard output: %s", strerror(errno));
+		rc = err_set(-EIO, "standard output: %s",
+			     errno ? strerror(errno) : "not all was written");
 	if (rc >= 0)
 		return rc;
 	log_err("%s%s", err_text(),

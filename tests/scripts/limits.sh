@@ -32,6 +32,8 @@ want 0 'console output is lost from here on: File too large' \
 want 1 'File too large' 'ulimit -f 1024; exec "$cvmm" run --set memory.backing=memfd'
 want 0 'console output is lost from here on: No space left' 'exec "$cvmm" run >/dev/full'
 want 1 'No space left on device' 'exec "$cvmm" version >/dev/full'
+echo '[expect]' >"$work/x.ini"
+want 1 'standard output: not all was written' 'exec "$cvmm" test "$work" >/dev/full'
 want 0 'guest powered off' 'exec "$cvmm" run <&- >&-'
 want 0 '' 'exec "$cvmm" run <&- >&- 2>&-'
 exit $failed
