@@ -7,7 +7,8 @@
 #include "firmware/guest/guest.h"
 
 #define HC_MAP_GPA_RANGE 12 /* Linux virt/kvm/x86/hypercalls.rst */
-#define ENCRYPTED (1 << 4)
+#define CPUID_KVM_FEATURES 0x40000001
+#define HC_MAP_GPA_RANGE_IS_THERE (1 << 16)
 #define KVM_EINVAL ((uint64_t)-22)
 
 #define MAX_WORKERS 8
@@ -25,7 +26,12 @@ struct worker {
 static struct worker workers[MAX_WORKERS];
 static uint64_t rounds;
 
-static uint64_t map_gpa(uint64_t gpa, uint64_t pages, uint64_t attributes)
+bool can_convert(void)
+{
+	return cpuid(CPUID_KVM_FEATURES, 0).a & HC_MAP_GPA_RANGE_IS_THERE;
+}
+
+uint64_t map_gpa(uint64_t gpa, uint64_t pages, uint64_t attributes)
 {
 	uint64_t ret = HC_MAP_GPA_RANGE;
 
@@ -52,7 +58,7 @@ static uint64_t next(struct worker *w, uint64_t below)
 static void convert(struct worker *w, uint64_t base, uint64_t first,
 		    uint64_t nr, bool shared)
 {
-	if (map_gpa(base + first * PAGE, nr, shared ? 0 : ENCRYPTED))
+	if (map_gpa(base + first * PAGE, nr, shared ? 0 : MAP_GPA_PRIVATE))
 		w->refused++;
 }
 
@@ -125,15 +131,15 @@ static const struct {
 	{ AREA + 1, 1, 0 },
 	{ AREA, 1, 3 }, /* page sizes are 0 to 2 */
 	{ AREA, 1, 1 << 5 },
-	{ AREA, 1, 1ULL << 63 | ENCRYPTED },
+	{ AREA, 1, 1ULL << 63 | MAP_GPA_PRIVATE },
 	{ AREA, 1ULL << 52, 0 },
-	{ AREA, ~0ULL, ENCRYPTED },
+	{ AREA, ~0ULL, MAP_GPA_PRIVATE },
 	{ X86_ECAM, 1, 0 },
-	{ X86_ECAM, 1, ENCRYPTED },
-	{ 0xfee00000, 1, ENCRYPTED },
-	{ 1ULL << 45, 1, ENCRYPTED },
+	{ X86_ECAM, 1, MAP_GPA_PRIVATE },
+	{ 0xfee00000, 1, MAP_GPA_PRIVATE },
+	{ 1ULL << 45, 1, MAP_GPA_PRIVATE },
 	{ 0ULL - PAGE, 1, 0 },
-	{ 0ULL - PAGE, 2, ENCRYPTED },
+	{ 0ULL - PAGE, 2, MAP_GPA_PRIVATE },
 };
 
 static void check_refusals(void)
@@ -146,7 +152,7 @@ static void check_refusals(void)
 	check_is("conversion across the end of RAM: refused", KVM_EINVAL,
 		 map_gpa(memory_low_end - PAGE, 2, 0));
 	check_is("conversion of the last page of RAM", 0,
-		 map_gpa(memory_low_end - PAGE, 1, ENCRYPTED));
+		 map_gpa(memory_low_end - PAGE, 1, MAP_GPA_PRIVATE));
 	check_bits("conversion of the hole: still a hole", 0xffffffff,
 		   mmio_read(uint32_t, X86_ECAM + 0x10000000ULL));
 }

@@ -237,4 +237,8 @@ bool smp_run(void (*job)(unsigned int cpu));
 
 /* ---- convert.c ---- */
 
+bool can_convert(void);
+/* Has pages shared (attributes 0) or private; 0 or a negative errno. */
+uint64_t map_gpa(uint64_t gpa, uint64_t pages, uint64_t attributes);
+#define MAP_GPA_PRIVATE (1 << 4)
 void convert_check(uint64_t rounds);

@@ -13,6 +13,7 @@
 #define NOWHERE 0xd0000000 /* no RAM, no device */
 
 static uint64_t seed;
+static uint64_t forbidden = NOWHERE;
 
 static uint32_t any(void)
 {
@@ -56,7 +57,9 @@ static const struct {
 static void set_ring(struct virtio *v, uint32_t off, uint64_t bad,
 		     volatile void *good)
 {
-	uint64_t addr = bad > 8 ? bad : (uintptr_t)good + bad;
+	uint64_t addr = bad == NOWHERE ? forbidden
+			: bad > 8      ? bad
+				       : (uintptr_t)good + bad;
 
 	bar_put(v, v->common + off, (uint32_t)addr, 4);
 	bar_put(v, v->common + off + 4, (uint32_t)(addr >> 32), 4);
@@ -118,9 +121,10 @@ static void put_chain(unsigned int n)
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad_chains[n].d); i++) {
 		const struct desc *d = &bad_chains[n].d[i];
 
-		rings.desc[i].addr = d->addr > 1 ? d->addr
-				     : d->addr   ? (uintptr_t)&rings.desc[2]
-						 : (uintptr_t)buffer;
+		rings.desc[i].addr = d->addr == NOWHERE ? forbidden
+				     : d->addr > 1      ? d->addr
+				     : d->addr ? (uintptr_t)&rings.desc[2]
+					       : (uintptr_t)buffer;
 		rings.desc[i].len = d->len;
 		rings.desc[i].flags = d->flags;
 		rings.desc[i].next = d->next;
@@ -436,6 +440,12 @@ void hostile_check(uint64_t rounds)
 		 ~0ULL, memory_low_end);
 	if (memory_low_end < VIRTIO_RAM_NEEDED)
 		return;
+	/* What no device may touch, where it can be: private memory. */
+	if (can_convert()) {
+		forbidden = memory_low_end - PAGE;
+		check_is("hostile: has a private page", 0,
+			 map_gpa(forbidden, 1, MAP_GPA_PRIVATE));
+	}
 	for (unsigned int i = 0; i < nr; i++) {
 		note("hostile, slot", devices[i].slot);
 		note("hostile, device type", devices[i].id);
