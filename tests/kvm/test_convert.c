@@ -388,6 +388,81 @@ START_TEST(a_fault_that_met_a_conversion_is_tried_again)
 }
 END_TEST
 
+/* As TDX and SNP do: private first, then shared, then private for good. */
+static int fault_as_wanted(struct fake_kvm *f, unsigned int id, unsigned int n,
+			   struct kvm_run *run)
+{
+	const gpa_t gpa = 128 * MIB + 5 * PAGE_SIZE;
+
+	(void)id;
+	if (n)
+		results[n] = fake_is_private(f, gpa) |
+			     fake_is_private(f, gpa + PAGE_SIZE) << 1;
+	return n < 3 ? fake_exit_memory_fault(run, gpa, n != 1)
+		     : power_off(run);
+}
+
+START_TEST(a_fault_that_says_what_is_wanted_converts)
+{
+	struct cvm_ops cvm = cvm_sw;
+	struct rig *rig = sw_rig();
+
+	cvm.faults_convert = true;
+	rig->params.cvm = &cvm;
+	rig->fake.run = fault_as_wanted;
+	rig_run(rig);
+	ck_assert_msg(rig->vm.end == VM_POWEROFF, "%s", rig->vm.end_text);
+	ck_assert_uint_eq(results[1], 3);
+	ck_assert_uint_eq(results[2], 2);
+	ck_assert_uint_eq(results[3], 3);
+	rig_free(rig);
+}
+END_TEST
+
+/* Those know only 0 and EINVAL, and make a status of their own of it. */
+START_TEST(a_result_is_what_the_technology_makes_of_it)
+{
+	struct cvm_ops cvm = cvm_sw;
+	struct rig *rig = sw_rig();
+
+	cvm.translates_result = true;
+	rig->params.cvm = &cvm;
+	rig->fake.run = ask_all;
+	rig_run(rig);
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		ck_assert_uint_eq(results[i], calls[i].ret ? EINVAL : 0);
+	rig_free(rig);
+}
+END_TEST
+
+/* The host fails in the midst: the guest is told, and the VM goes on. */
+START_TEST(a_host_that_fails_is_an_error_to_the_guest)
+{
+	unsigned int calls_made = 1, told = 0;
+
+	for (unsigned int n = 0; n <= calls_made; n++) {
+		struct rig *rig = sw_rig();
+		bool failed;
+
+		rig->fake.run = ask_all;
+		fault_kvm_init(&rig->fault, &rig->fake.sys, n, -ENOMEM);
+		failed = rig_start(rig);
+		if (!failed)
+			rig_wait(rig);
+		rig_destroy_vm(rig);
+		if (!n) /* nothing fails: how many there are */
+			calls_made = rig->fault.calls;
+		failed |= rig->fault.failed_req != KVM_SET_MEMORY_ATTRIBUTES;
+		ck_assert(failed || rig->vm.end == VM_POWEROFF);
+		for (size_t i = 0; !failed && i < ARRAY_SIZE(calls); i++)
+			told += results[i] != calls[i].ret;
+		rig_free(rig);
+	}
+	/* Each attribute call of ask_all() failed once. */
+	ck_assert_uint_ge(told, 6);
+}
+END_TEST
+
 Suite *convert_suite(void)
 {
 	Suite *s = suite_create("convert");
@@ -406,10 +481,14 @@ Suite *convert_suite(void)
 	tcase_add_test(tc, a_second_conversion_waits_for_later_io_too);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("by KVM_RUN");
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, every_hypercall_is_answered);
 	tcase_add_test(tc, another_hypercall_is_not_there);
 	tcase_add_loop_test(tc, a_fault_that_met_a_conversion_is_tried_again, 0,
 			    ARRAY_SIZE(faults));
+	tcase_add_test(tc, a_fault_that_says_what_is_wanted_converts);
+	tcase_add_test(tc, a_result_is_what_the_technology_makes_of_it);
+	tcase_add_test(tc, a_host_that_fails_is_an_error_to_the_guest);
 	suite_add_tcase(s, tc);
 	return s;
 }
