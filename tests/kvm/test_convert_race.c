@@ -133,6 +133,64 @@ START_TEST(no_page_is_in_both_stores_when_io_has_ended)
 }
 END_TEST
 
+/* ---- I/O that ends while somebody else discards what it wrote to ---- */
+
+#define EARLY 0 /* pages of one block */
+#define LATE 5
+
+static struct pages pages;
+static struct pages_pins late;
+static pthread_t ender;
+static atomic_uint discards; /* of LATE, since the late I/O has ended */
+
+static void *end_late(void *arg)
+{
+	pages_unpin(&pages, &late);
+	return arg;
+}
+
+/* The walk has come past LATE: now its I/O ends, and waits for its turn. */
+static void on_discard(void *ctx, uint64_t off, uint64_t len)
+{
+	(void)ctx;
+	if (off > LATE * PAGE_SIZE || off + len <= LATE * PAGE_SIZE)
+		return;
+	if (ender) {
+		discards++;
+		return;
+	}
+	ck_assert_int_eq(pthread_create(&ender, NULL, end_late, NULL), 0);
+	while (pages.waiting)
+		usleep(100);
+}
+
+static void turn_private(unsigned int page)
+{
+	pages_lock(&pages, 0);
+	pages_touch(&pages, 0);
+	pages_set(&pages, 0, false, page, 1);
+	pages_discard_later(&pages, 0, page, 1);
+	pages_unlock(&pages, 0);
+}
+
+START_TEST(what_ends_during_a_discard_is_discarded_once_more)
+{
+	struct pages_pins early = { 0 };
+
+	ck_assert_int_eq(pages_init(&pages, PAGES_BLOCK, false), 0);
+	pages.discard = on_discard;
+	ck_assert(pages_pin(&pages, EARLY * PAGE_SIZE, 1, &early));
+	turn_private(EARLY);
+	ck_assert(pages_pin(&pages, LATE * PAGE_SIZE, 1, &late));
+	turn_private(LATE);
+	pages_unpin(&pages, &early);
+	ck_assert(ender);
+	pthread_join(ender, NULL);
+	ck_assert_uint_eq(discards, 1);
+	pages_destroy(&pages);
+}
+END_TEST
+
 Suite *convert_race_suite(void)
 {
 	Suite *s = suite_create("convert_race");
@@ -140,6 +198,7 @@ Suite *convert_race_suite(void)
 
 	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, what_ends_during_a_discard_is_discarded_once_more);
 	tcase_add_test(tc, no_page_is_in_both_stores_when_io_has_ended);
 	suite_add_tcase(s, tc);
 	return s;
