@@ -178,6 +178,19 @@ START_TEST(host_without_kvm_says_what_to_do)
 }
 END_TEST
 
+/* A file that somebody has put there. */
+START_TEST(what_is_not_kvm_is_called_so)
+{
+	struct fault_kvm fault;
+
+	fault_kvm_init(&fault, &fake.sys, 2, -ENOTTY); /* 1 opens it */
+	probe_gather(&probe, &fault.sys);
+	ck_assert(!probe.kvm && !probe_usable(&probe));
+	ck_assert_ptr_nonnull(strstr(probe.types[0].reason,
+				     "/dev/kvm is something else than KVM"));
+}
+END_TEST
+
 START_TEST(every_type_is_printed_with_its_words)
 {
 	char *text;
@@ -253,6 +266,7 @@ Suite *probe_suite(void)
 	tcase_add_test(tc, type_that_cannot_be_created_is_not_available);
 	tcase_add_test(tc, no_failure_of_a_call_leaves_anything);
 	tcase_add_loop_test(tc, host_without_kvm_says_what_to_do, 0, 2);
+	tcase_add_test(tc, what_is_not_kvm_is_called_so);
 	tcase_add_test(tc, every_type_is_printed_with_its_words);
 	tcase_add_test(tc, json_escapes_what_it_must);
 	tcase_add_test(tc, technologies_are_found_by_name);

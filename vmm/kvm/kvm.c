@@ -107,6 +107,9 @@ static int open_device(struct kvm *kvm)
 	kvm->fd = rc;
 
 	rc = kvm_ioctl_num(kvm, kvm->fd, KVM_GET_API_VERSION, 0);
+	if (rc == -ENOTTY)
+		return err_set(rc, "/dev/kvm is something else than KVM: "
+				   "remove it and load kvm-intel or kvm-amd");
 	if (rc >= 0 && rc != KVM_API_VERSION)
 		return err_set(-ENOSYS, "/dev/kvm: API version %d, want %d", rc,
 			       KVM_API_VERSION);
