@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,6 +33,7 @@ struct boot {
 	gpa_t low;     /* the kernel needs RAM from here ... */
 	uint64_t need; /* ... so many bytes */
 	struct linux_initrd initrd;
+	int initrd_fd; /* owned by the image; -1: none */
 };
 
 /* Opens a file that the image will own.  len: its size, not 0. */
@@ -129,25 +131,97 @@ static int parse_kernel(struct boot *b)
 	return 0;
 }
 
-static int add_cmdline(struct boot *b)
-{
-	size_t len = strlen(b->req->cmdline);
-	size_t max = min_of(b->linux_kernel.hdr.cmdline_size,
-			    (uint32_t)(CMDLINE_AREA - 1));
-
-	if (len > max)
-		return err_set(-E2BIG,
-			       "the command line is %zu bytes long and this "
-			       "kernel takes no more than %zu: shorten it",
-			       len, max);
-	return image_add_data(b->image, "cmdline", X86_CMDLINE,
-			      strdup(b->req->cmdline), len + 1);
-}
-
 /* Bytes as MiB, rounded up: for messages. */
 static unsigned long long mib(uint64_t bytes)
 {
 	return bytes / MIB + !!(bytes % MIB);
+}
+
+static int open_initrd(struct boot *b)
+{
+	int rc;
+
+	if (!b->req->initrd)
+		return 0;
+	rc = b->initrd_fd = open_file(b->image, b->req->initrd, &b->initrd.len);
+	if (rc < 0)
+		return err_in(rc, "initrd %s", b->req->initrd);
+	if (b->initrd.len > UINT32_MAX) /* so that no sum of it can wrap */
+		return err_set(-EFBIG, "initrd %s: larger than 4 GiB",
+			       b->req->initrd);
+	return 0;
+}
+
+/*
+ * What Linux takes from the top of RAM before the pool: a struct page for each
+ * page, hash tables, per-CPU areas.
+ */
+static uint64_t taken_before_pool(const struct boot *b)
+{
+	return b->ram_end / 64 + 24 * MIB + b->req->nr_cpus * 512 * KIB;
+}
+
+/* The kernel and the initrd keep off the pool, and off what is above it. */
+static int place_pool(struct boot *b)
+{
+	const struct boot_request *req = b->req;
+	struct memmap map = b->map;
+	uint64_t room;
+
+	if (!req->swiotlb || b->kind == KERNEL_EMBEDDED ||
+	    strstr(req->cmdline, "swiotlb="))
+		return 0;
+	if (!memmap_place_pool(&map, req->swiotlb, taken_before_pool(b)) &&
+	    b->low < map.pool) {
+		room = map.pool - b->low;
+		if (b->need <= room &&
+		    align_up(b->initrd.len, PAGE_SIZE) <= room - b->need) {
+			b->map = map;
+			b->ram_end = map.pool;
+			b->image->pool = map.pool;
+			b->image->pool_len = map.pool_len;
+			return 0;
+		}
+	}
+	return req->swiotlb_guess
+		       ? 0
+		       : err_set(-ENOMEM,
+				 "too little memory for a SWIOTLB pool of %llu "
+				 "MiB beside the kernel and the initrd: set "
+				 "vm.memory or memory.swiotlb",
+				 mib(req->swiotlb));
+}
+
+/* Linux counts in slabs of 2 KiB: kernel-parameters.txt, swiotlb=. */
+#define SLAB 2048
+
+static char *make_cmdline(const struct boot *b)
+{
+	char *text;
+
+	if (!b->map.pool_len)
+		return strdup(b->req->cmdline);
+	return asprintf(&text, "%s swiotlb=%llu", b->req->cmdline,
+			(unsigned long long)(b->map.pool_len / SLAB)) < 0
+		       ? NULL
+		       : text;
+}
+
+static int add_cmdline(struct boot *b)
+{
+	char *text = make_cmdline(b);
+	size_t len = text ? strlen(text) : 0;
+	size_t max = min_of(b->linux_kernel.hdr.cmdline_size,
+			    (uint32_t)(CMDLINE_AREA - 1));
+
+	if (len > max) {
+		free(text);
+		return err_set(-E2BIG,
+			       "the command line is %zu bytes long and this "
+			       "kernel takes no more than %zu: shorten it",
+			       len, max);
+	}
+	return image_add_data(b->image, "cmdline", X86_CMDLINE, text, len + 1);
 }
 
 /* Whether the kernel, and above it the initrd, fit below end. */
@@ -186,24 +260,19 @@ static int add_initrd(struct boot *b)
 {
 	gpa_t end = min_of(b->ram_end,
 			   (gpa_t)b->linux_kernel.hdr.initrd_addr_max + 1);
-	uint64_t len = 0, room;
-	int rc, fd;
+	uint64_t room;
+	int rc;
 
-	if (!b->req->initrd)
+	if (b->initrd_fd < 0)
 		return check_room(b, b->ram_end, 0);
-	fd = open_file(b->image, b->req->initrd, &len);
-	if (fd < 0)
-		return err_in(fd, "initrd %s", b->req->initrd);
-	if (len > UINT32_MAX) /* and so the sums below cannot wrap */
-		return err_set(-EFBIG, "initrd %s: larger than 4 GiB",
-			       b->req->initrd);
 	end = align_down(end, PAGE_SIZE);
-	room = align_up(len, PAGE_SIZE);
+	room = align_up(b->initrd.len, PAGE_SIZE);
 	rc = check_room(b, end, room);
 	if (rc)
 		return rc;
-	b->initrd = (struct linux_initrd){ .gpa = end - room, .len = len };
-	return image_add_file(b->image, "initrd", b->initrd.gpa, fd, 0, len);
+	b->initrd.gpa = end - room;
+	return image_add_file(b->image, "initrd", b->initrd.gpa, b->initrd_fd,
+			      0, b->initrd.len);
 }
 
 static int fill_elf(const struct image_region *r, uint8_t *dst)
@@ -271,6 +340,10 @@ static int build(struct boot *b)
 	if (!rc)
 		rc = parse_kernel(b);
 	if (!rc)
+		rc = open_initrd(b);
+	if (!rc)
+		rc = place_pool(b);
+	if (!rc)
 		rc = add_cmdline(b);
 	if (!rc)
 		rc = add_initrd(b);
@@ -284,7 +357,9 @@ static int build(struct boot *b)
 
 int boot_build(struct image *image, const struct boot_request *req)
 {
-	struct boot b = { .image = image, .req = req, .fd = -1 };
+	struct boot b = {
+		.image = image, .req = req, .fd = -1, .initrd_fd = -1
+	};
 	int rc;
 
 	memset(image, 0, sizeof(*image));

@@ -21,6 +21,12 @@ struct boot_request {
 	uint64_t memory;      /* bytes of RAM, multiple of the page size */
 	unsigned int nr_cpus; /* APIC ids 0 .. nr_cpus - 1 */
 	uint64_t private_bit; /* in page table entries; 0: none */
+	/*
+	 * Linux' SWIOTLB pool, a multiple of 4 MiB; 0: as it likes.  Where
+	 * it is only a guess that does not fit is left out.
+	 */
+	uint64_t swiotlb;
+	bool swiotlb_guess;
 	uint64_t seed; /* for KASLR: random unless the image is measured */
 };
 

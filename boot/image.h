@@ -38,10 +38,12 @@ struct image_region {
 struct image {
 	unsigned int count;
 	struct image_region regions[IMAGE_MAX_REGIONS]; /* disjoint */
-	gpa_t entry;      /* first RIP, 64-bit mode, paging on */
-	gpa_t arg;        /* RSI: struct boot_params */
-	gpa_t page_table; /* CR3 */
-	gpa_t gdt;        /* GDTR base; selectors 0x10 code64, 0x18 data */
+	gpa_t entry;       /* first RIP, 64-bit mode, paging on */
+	gpa_t arg;         /* RSI: struct boot_params */
+	gpa_t page_table;  /* CR3 */
+	gpa_t gdt;         /* GDTR base; selectors 0x10 code64, 0x18 data */
+	gpa_t pool;        /* where Linux should have its SWIOTLB pool ... */
+	uint64_t pool_len; /* ... of so many bytes; 0: where it likes */
 	unsigned int nr_owned, nr_fds;
 	void *owned[IMAGE_MAX_REGIONS]; /* freed by image_destroy() */
 	int fds[4];                     /* closed by image_destroy() */

@@ -37,6 +37,8 @@ extern const struct config_key config_keys[]; /* ends with name NULL */
 /* A field is uint64_t: number, size in bytes, milliseconds. */
 int config_set_number(const struct config_setting *s, void *field);
 int config_set_size(const struct config_setting *s, void *field);
+/* ... a power of two, or 0 for "auto". */
+int config_set_pool(const struct config_setting *s, void *field);
 int config_set_duration(const struct config_setting *s, void *field);
 /* ... an enum that numbers the choices, or the choice as char *. */
 int config_set_enum(const struct config_setting *s, void *field);

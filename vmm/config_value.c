@@ -115,6 +115,21 @@ int config_set_size(const struct config_setting *s, void *field)
 	return rc;
 }
 
+int config_set_pool(const struct config_setting *s, void *field)
+{
+	int rc;
+
+	if (!strcmp(s->text, "auto")) {
+		*(uint64_t *)field = 0;
+		return 0;
+	}
+	rc = config_set_size(s, field);
+	if (!rc && !is_pow2(*(uint64_t *)field))
+		return err_set(-EINVAL, SHOWN " is not a power of two",
+			       s->text);
+	return rc;
+}
+
 int config_set_duration(const struct config_setting *s, void *field)
 {
 	static const struct {

@@ -229,6 +229,7 @@ static int add_devices(struct machine *m)
 static int build_image(const struct machine *m, struct image *image)
 {
 	const struct config *c = m->config;
+	const struct cvm_ops *cvm = cvm_find(c->cvm);
 	struct boot_request req = {
 		.kernel = c->kernel,
 		.initrd = c->initrd,
@@ -238,9 +239,14 @@ static int build_image(const struct machine *m, struct image *image)
 				      : BOOT_DECOMPRESS_AUTO,
 		.memory = c->memory,
 		.nr_cpus = (unsigned int)c->cpus,
-		.private_bit = cvm_find(c->cvm)->private_bit,
+		.private_bit = cvm->private_bit,
+		.swiotlb = c->swiotlb,
+		.swiotlb_guess = !c->swiotlb,
 	};
 	int rc;
+
+	if (!c->swiotlb && cvm->store && cvm->store->has_private)
+		req.swiotlb = memmap_default_pool(c->memory);
 
 	if (getrandom(&req.seed, sizeof(req.seed), 0) != sizeof(req.seed))
 		return err_set(-EIO, "no random numbers from the kernel");

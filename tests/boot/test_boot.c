@@ -294,6 +294,58 @@ START_TEST(names_the_file_that_cannot_be_used)
 }
 END_TEST
 
+/* Kernel and initrd are below it, and the command line says how large. */
+START_TEST(leaves_room_for_a_pool)
+{
+	static const struct {
+		uint64_t memory, pool;
+		const char *cmdline, *want;
+		bool guess;
+		int rc;
+	} cases[] = {
+		{ 256 * MIB, 64 * MIB, "quiet", "quiet swiotlb=32768", 1, 0 },
+		{ 4 * GIB, 256 * MIB, "quiet", "quiet swiotlb=131072", 0, 0 },
+		{ 64 * MIB, 4 * MIB, "quiet", "quiet swiotlb=2048", 0, 0 },
+		/* Who says it knows better. */
+		{ 256 * MIB, 64 * MIB, "swiotlb=1", "swiotlb=1", 1, 0 },
+		{ 256 * MIB, 0, "quiet", "quiet", 1, 0 },
+		{ 64 * MIB, 64 * MIB, "quiet", "quiet", 1, 0 },
+		{ 64 * MIB, 64 * MIB, "quiet", "", 0, -ENOMEM },
+	};
+	int fd, initrd;
+	struct boot_request req = request(fake_file(bzimage("gzip"), &fd));
+	struct bytes b = { calloc(1, MIB), MIB };
+	const struct image_region *r;
+	struct image image;
+	uint8_t *bytes;
+
+	req.initrd = fake_file(b, &initrd);
+	req.memory = cases[_i].memory;
+	req.swiotlb = cases[_i].pool;
+	req.swiotlb_guess = cases[_i].guess;
+	req.cmdline = cases[_i].cmdline;
+	req.seed = 1;
+	ck_assert_int_eq(boot_build(&image, &req), cases[_i].rc);
+	if (!cases[_i].rc) {
+		bytes = filled(&image, "cmdline");
+		ck_assert_str_eq((char *)bytes, cases[_i].want);
+		free(bytes);
+		if (image.pool_len) {
+			r = image_find(&image, image.pool, UINT32_MAX);
+			ck_assert_ptr_null(r);
+			ck_assert_uint_eq(image.pool_len, req.swiotlb);
+		}
+		ck_assert_int_eq(image.pool_len != 0,
+				 strcmp(req.cmdline, cases[_i].want) != 0);
+		image_destroy(&image);
+	} else {
+		ck_assert_ptr_nonnull(strstr(err_text(), "SWIOTLB"));
+	}
+	close(fd);
+	close(initrd);
+}
+END_TEST
+
 START_TEST(does_not_wait_for_a_fifo)
 {
 	struct boot_request req;
@@ -412,6 +464,7 @@ Suite *boot_suite(void)
 	tcase_add_loop_test(tc, rejects_a_bzimage_that_lies, 0,
 			    ARRAY_SIZE(bad));
 	tcase_add_test(tc, names_the_file_that_cannot_be_used);
+	tcase_add_loop_test(tc, leaves_room_for_a_pool, 0, 7);
 	tcase_add_test(tc, does_not_wait_for_a_fifo);
 	tcase_add_test(tc, cuts_a_kernel_short_everywhere_and_survives);
 	tcase_add_test(tc, says_when_the_initrd_is_too_large);

@@ -147,6 +147,61 @@ START_TEST(lays_out_ram_around_the_hole)
 }
 END_TEST
 
+/* For any size of RAM, pool and what comes before it. */
+START_TEST(leaves_a_pool_on_a_boundary)
+{
+	static const uint64_t spares[] = { 0, 4096, 27 * MIB + 4096, GIB };
+	const uint64_t spare = spares[_i];
+	struct memmap map, plain;
+
+	for (uint64_t ram = 128 * MIB; ram < 65 * GIB; ram += ram / 3) {
+		const uint64_t memory = align_down(ram, PAGE_SIZE);
+		const uint64_t len = memmap_default_pool(memory);
+		const struct memmap_entry *e;
+		uint64_t top;
+
+		ck_assert_int_eq(memmap_build(&map, memory), 0);
+		plain = map;
+		if (memmap_place_pool(&map, len, spare)) {
+			ck_assert_uint_lt(memory, 2 * len + 4 * MIB);
+			ck_assert_mem_eq(&map, &plain, sizeof(map));
+			continue;
+		}
+		ck_assert_uint_eq(map.pool % (2 * MIB), 0);
+		ck_assert_uint_eq(map.pool_len, len);
+		ck_assert_uint_eq(map.nr_e820, plain.nr_e820 + 2);
+		e = &map.e820[3]; /* from 1 MiB; the gap; the rest */
+		ck_assert_uint_eq(e[0].gpa + e[0].len, map.pool + len);
+		ck_assert_uint_eq(e[1].gpa, map.pool + len);
+		ck_assert_uint_eq(e[1].len, PAGE_SIZE);
+		ck_assert_int_eq(e[1].type, MEMMAP_RESERVED);
+		ck_assert_int_eq(e[2].type, MEMMAP_RAM);
+		top = e[2].gpa + e[2].len;
+		ck_assert_uint_eq(top, map.ram[0].len);
+		ck_assert_uint_lt(e[2].len, len); /* no room for the pool */
+		ck_assert(e[2].len + PAGE_SIZE >= min_of(spare, len - 2 * MIB));
+		ck_assert_mem_eq(e + 3, &plain.e820[4],
+				 (plain.nr_e820 - 4) * sizeof(*e));
+	}
+}
+END_TEST
+
+START_TEST(a_pool_is_as_large_as_linux_takes)
+{
+	static const struct {
+		uint64_t memory, pool;
+	} cases[] = {
+		{ 256 * MIB, 64 * MIB },   { 1 * GIB, 64 * MIB },
+		{ 1536 * MIB, 128 * MIB }, { 4 * GIB, 256 * MIB },
+		{ 16 * GIB, 1 * GIB },     { 64 * GIB, 1 * GIB },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		ck_assert_uint_eq(memmap_default_pool(cases[i].memory),
+				  cases[i].pool);
+}
+END_TEST
+
 /* Walks the tables as a processor does, Intel SDM 3A, 4.5. */
 static uint64_t translate(const uint8_t *tables, uint64_t va, uint64_t bit)
 {
@@ -204,6 +259,8 @@ Suite *image_suite(void)
 	tcase_add_test(tc, fills_from_memory_and_from_files);
 	tcase_add_loop_test(tc, lays_out_ram_around_the_hole, 0,
 			    ARRAY_SIZE(map_cases));
+	tcase_add_loop_test(tc, leaves_a_pool_on_a_boundary, 0, 4);
+	tcase_add_test(tc, a_pool_is_as_large_as_linux_takes);
 	tcase_add_loop_test(tc, maps_the_first_4_gib_one_to_one, 0, 2);
 	suite_add_tcase(s, tc);
 	return s;

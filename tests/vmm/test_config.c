@@ -130,6 +130,7 @@ START_TEST(has_the_defaults_of_the_table)
 	ck_assert_str_eq(config.cmdline, "console=ttyS0,115200 panic=-1");
 	ck_assert_int_eq(config.decompress, CONFIG_DECOMPRESS_AUTO);
 	ck_assert_int_eq(config.backing, CONFIG_BACKING_GUEST_MEMFD);
+	ck_assert_uint_eq(config.swiotlb, 0);
 	ck_assert_uint_eq(config.expect.timeout_ms, 60000);
 	config_destroy(&config);
 	config_destroy(&config);
@@ -143,7 +144,7 @@ START_TEST(reads_every_key)
 		  "on_reboot = restart\nrestart_burst = 2\n"
 		  "restart_interval = 0s\n"
 		  "[boot]\nkernel = /k\ninitrd = sub/i\ncmdline = quiet\n"
-		  "decompress = guest\n[memory]\nbacking = memfd\n"
+		  "decompress = guest\n[memory]\nbacking = memfd\nswiotlb = 32M\n"
 		  "[expect]\nline.1 = x\ntype.1 = y\nnever.1 = z\n"
 		  "message.1 = m\nstatus = 3\ntimeout = 1500ms\n"
 		  "requires = /dev/null\n");
@@ -159,6 +160,7 @@ START_TEST(reads_every_key)
 	ck_assert_str_eq(config.cmdline, "quiet");
 	ck_assert_int_eq(config.decompress, CONFIG_DECOMPRESS_GUEST);
 	ck_assert_int_eq(config.backing, CONFIG_BACKING_MEMFD);
+	ck_assert_uint_eq(config.swiotlb, 32 * MIB);
 	ck_assert_uint_eq(config.expect.lines.count, 1);
 	ck_assert_uint_eq(config.expect.never.count, 1);
 	ck_assert_uint_eq(config.expect.inputs.count, 1);
