@@ -109,9 +109,8 @@ const struct config_key config_keys[] = {
 		  "no mappable guest_memfd (before Linux 6.18); the host can "
 		  "then map all of the guest." },
 	{ "memory.swiotlb", config_set_pool, FIELD(swiotlb), "auto",
-	  "auto or size", .min = 4 * MIB, .max = 1 * GIB, .multiple = 4 * MIB,
-	  .help = "The pool through which Linux with private memory does its "
-		  "I/O; auto is what Linux would take." },
+	  "auto or size", .min = 4 * MIB, .max = GIB, .multiple = 4 * MIB,
+	  .help = "Linux' pool for I/O when memory is private." },
 	{ "disk.*.path", config_set_path, ITEM(disks, struct config_disk, path),
 	  .kind = "path",
 	  .help = "A raw disk image or block device, as a virtio disk." },

@@ -44,8 +44,9 @@ struct machine {
 	struct device_set devices;
 	struct vm vm;
 	struct machine_control control;
-	atomic_bool panicked; /* the console said so */
-	int signal;           /* that stopped the VM; 0: none */
+	/* The console said so: */
+	atomic_bool panicked, pool_full;
+	int signal; /* that stopped the VM; 0: none */
 };
 
 static void on_ended(void *ctx)
@@ -100,11 +101,17 @@ static void on_signal(struct event_source *s, uint32_t events)
 static void on_console_line(void *ctx, const uint8_t *line, size_t len)
 {
 	static const char panic[] = "Kernel panic - not syncing";
+	static const char full[] = "swiotlb buffer is full";
 	struct machine *m = ctx;
 
 	if (memmem(line, len, panic, sizeof(panic) - 1) &&
 	    !atomic_exchange(&m->panicked, true))
 		log_warn("%s: the guest's console reports a kernel panic",
+			 m->config->name);
+	if (memmem(line, len, full, sizeof(full) - 1) &&
+	    !atomic_exchange(&m->pool_full, true))
+		log_warn("%s: the guest's console says that its SWIOTLB pool "
+			 "is full: set memory.swiotlb",
 			 m->config->name);
 }
 
@@ -280,6 +287,18 @@ static int build(struct machine *m, struct kvm_sys *sys)
 	return rc;
 }
 
+static void report_window(const struct machine *m)
+{
+	/* The VM has stopped; only its lock is taken. */
+	struct memory *mem = (struct memory *)&m->vm.memory;
+	const struct window_run run = window_get(&mem->window);
+
+	log_debug("%s: shared window: %" PRIu64 " KiB at %#" PRIx64
+		  " in %u of %" PRIu64 " calls to share",
+		  m->config->name, run.len / (uint64_t)KIB, run.base, run.calls,
+		  mem->counts.calls[false][CONVERT_ASKED]);
+}
+
 static void report(const struct machine *m)
 {
 	const struct vm *vm = &m->vm;
@@ -294,6 +313,8 @@ static void report(const struct machine *m)
 		  m->config->name, vm->memory.len,
 		  memory_allocated(&vm->memory, true),
 		  memory_allocated(&vm->memory, false), vm->memory.store->name);
+	if (vm->memory.guest.pages)
+		report_window(m);
 	log_debug("%s: exits: %" PRIu64 " pio, %" PRIu64 " mmio, %" PRIu64
 		  " interrupted; accesses to nothing: %lu pio, %lu mmio",
 		  m->config->name, vm_exits(vm, EXIT_PIO),

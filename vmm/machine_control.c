@@ -51,12 +51,26 @@ static void stat_conversions(struct figures *f, const struct convert_count *c)
 	figures_group_end(f);
 }
 
+/* Where Linux does its I/O through: see window.h. */
+static void stat_window(struct figures *f, struct window *w)
+{
+	const struct window_run run = window_get(w);
+
+	figures_group(f, "window");
+	figures_number(f, "base", run.base);
+	figures_number(f, "size", run.len);
+	figures_number(f, "calls", run.calls);
+	figures_number(f, "aligned", (run.base | run.len) % PAGES_BLOCK == 0);
+	figures_group_end(f);
+}
+
 static void stat_exits(struct figures *f, const struct vm *vm)
 {
 	static const char *const names[EXIT_KINDS] = {
 		[EXIT_PIO] = "pio",
 		[EXIT_MMIO] = "mmio",
 		[EXIT_INTERRUPTED] = "interrupted",
+		[EXIT_MSR] = "msr",
 		[EXIT_HYPERCALL] = "hypercall",
 		[EXIT_MEMORY_FAULT] = "memory_fault",
 	};
@@ -101,6 +115,7 @@ static void print_stat(const struct machine_control *c, FILE *out, bool json)
 		       (uint64_t)(util_now_ms() - c->since));
 	stat_memory(&f, mem);
 	stat_conversions(&f, &mem->counts);
+	stat_window(&f, &mem->window);
 	stat_exits(&f, c->vm);
 	stat_devices(&f, c->devices);
 	figures_end(&f);

@@ -115,6 +115,26 @@ START_TEST(nothing_is_backed_twice)
 }
 END_TEST
 
+/* Whatever else is shared before and after it, and aligned or not. */
+START_TEST(recognises_the_window)
+{
+	struct window_run run = window_get(&mem.window);
+
+	ck_assert_uint_eq(run.len, 0);
+	ck_assert_int_eq(convert((4 * GIB), PAGE_SIZE, false), 0);
+	for (gpa_t gpa = 3 * BLOCK; gpa < 7 * BLOCK; gpa += BLOCK)
+		ck_assert_int_eq(convert(gpa, BLOCK, false), 0);
+	ck_assert_int_eq(convert(9 * BLOCK, BLOCK, false), 0);
+	ck_assert_int_eq(convert(7 * BLOCK, BLOCK, true), 0);
+	ck_assert_int_eq(convert((4 * GIB), PAGE_SIZE, false), 0);
+	ck_assert_int_eq(convert(RAM, PAGE_SIZE, false), -EINVAL);
+	run = window_get(&mem.window);
+	ck_assert_uint_eq(run.base, 3 * BLOCK);
+	ck_assert_uint_eq(run.len, 4 * BLOCK);
+	ck_assert_uint_eq(run.calls, 4);
+}
+END_TEST
+
 START_TEST(refuses_ram_that_reaches_the_bit)
 {
 	const struct memory_range ranges[] = {
@@ -253,6 +273,7 @@ Suite *emulated_suite(void)
 	tcase_add_loop_test(views, the_bit_tells_two_stores_apart, 0, 2);
 	tcase_add_test(views, the_first_mib_stays_one);
 	tcase_add_test(views, nothing_is_backed_twice);
+	tcase_add_test(views, recognises_the_window);
 	tcase_add_test(views, refuses_ram_that_reaches_the_bit);
 	suite_add_tcase(s, views);
 	tcase_add_loop_test(told, says_sev_on_any_cpu, 0, 2);

@@ -140,14 +140,15 @@ END_TEST
 
 START_TEST(reads_every_key)
 {
-	load_text("[vm]\nname = box\ncpus = 8\nmemory = 5G\ncvm = emulated\n"
-		  "on_reboot = restart\nrestart_burst = 2\n"
-		  "restart_interval = 0s\n"
-		  "[boot]\nkernel = /k\ninitrd = sub/i\ncmdline = quiet\n"
-		  "decompress = guest\n[memory]\nbacking = memfd\nswiotlb = 32M\n"
-		  "[expect]\nline.1 = x\ntype.1 = y\nnever.1 = z\n"
-		  "message.1 = m\nstatus = 3\ntimeout = 1500ms\n"
-		  "requires = /dev/null\n");
+	load_text(
+		"[vm]\nname = box\ncpus = 8\nmemory = 5G\ncvm = emulated\n"
+		"on_reboot = restart\nrestart_burst = 2\n"
+		"restart_interval = 0s\n"
+		"[boot]\nkernel = /k\ninitrd = sub/i\ncmdline = quiet\n"
+		"decompress = guest\n[memory]\nbacking = memfd\nswiotlb = 32M\n"
+		"[expect]\nline.1 = x\ntype.1 = y\nnever.1 = z\n"
+		"message.1 = m\nstatus = 3\ntimeout = 1500ms\n"
+		"requires = /dev/null\n");
 	ck_assert_str_eq(config.name, "box");
 	ck_assert_uint_eq(config.cpus, 8);
 	ck_assert_uint_eq(config.memory, 5 * GIB);

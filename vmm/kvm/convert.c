@@ -180,6 +180,8 @@ int memory_convert(struct memory *mem, gpa_t gpa, uint64_t len, bool to_private,
 		count(&mem->counts.refused, 1);
 		rc = -EINVAL;
 	}
+	if (!rc && !to_private && origin == CONVERT_ASKED)
+		window_note(&mem->window, gpa, len);
 	return rc;
 }
 

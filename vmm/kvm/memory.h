@@ -10,6 +10,7 @@
 #include "vmm/kvm/convert.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/store.h"
+#include "vmm/kvm/window.h"
 
 struct memory_range {
 	gpa_t gpa;
@@ -23,6 +24,7 @@ struct memory {
 	uint64_t len;
 	struct pages pages;          /* where the store has private ones */
 	struct convert_count counts; /* likewise */
+	struct window window;        /* likewise */
 	atomic_bool given_up;        /* the VM ends: convert no more */
 	/* The store's: */
 	int gmem_fd, memfd; /* -1: none */
