@@ -131,12 +131,18 @@ static int emulated_cpuid(struct kvm_cpuid2 *cpuid)
 static int emulated_import(struct vm *vm, const struct image_region *r)
 {
 	uint8_t *dst = store_views_private(&vm->memory, r->gpa, r->len);
+	int rc;
 
 	if (!dst)
 		return err_set(-EINVAL,
 			       "%s at %#llx does not fit in guest memory",
 			       r->name, (unsigned long long)r->gpa);
-	return r->fill ? r->fill(r, dst) : 0;
+	rc = r->fill ? r->fill(r, dst) : 0;
+	/* What was just written is what the guest reads first. */
+	if (!rc)
+		rc = memory_pre_fault(&vm->memory, vm->vcpus[0].fd,
+				      r->gpa | STORE_VIEWS_BIT, dst, r->len);
+	return rc;
 }
 
 const struct cvm_ops cvm_emulated = {

@@ -16,9 +16,6 @@ static int none_probe(struct kvm *kvm)
 	return cvm_require_vm_type(kvm, KVM_X86_DEFAULT_VM);
 }
 
-/* Smaller regions cost less to fault in than to ask for. */
-#define PRE_FAULT_MIN (1 * MIB)
-
 static int none_import(struct vm *vm, const struct image_region *r)
 {
 	uint8_t *dst = guest_at(&vm->memory.guest, r->gpa, r->len);
@@ -31,8 +28,8 @@ static int none_import(struct vm *vm, const struct image_region *r)
 	if (r->fill)
 		rc = r->fill(r, dst);
 	/* What was just written is what the guest reads first. */
-	if (!rc && r->len >= PRE_FAULT_MIN)
-		rc = memory_pre_fault(&vm->memory, vm->vcpus[0].fd, r->gpa,
+	if (!rc)
+		rc = memory_pre_fault(&vm->memory, vm->vcpus[0].fd, r->gpa, dst,
 				      r->len);
 	return rc;
 }

@@ -84,13 +84,19 @@ static void pre_fault_window(struct memory *mem, int vcpu_fd, gpa_t gpa,
 	}
 }
 
-int memory_pre_fault(struct memory *mem, int vcpu_fd, gpa_t gpa, uint64_t len)
-{
-	uint8_t *host = guest_at(&mem->guest, gpa, len);
-	int rc = kvm_check_extension(mem->kvm, KVM_CAP_PRE_FAULT_MEMORY);
+/* Less costs less to fault in than to ask for. */
+#define PRE_FAULT_MIN (1 * MIB)
 
-	if (rc <= 0 || !host)
-		return rc < 0 ? rc : 0;
+int memory_pre_fault(struct memory *mem, int vcpu_fd, gpa_t gpa, uint8_t *host,
+		     uint64_t len)
+{
+	int rc;
+
+	if (len < PRE_FAULT_MIN)
+		return 0;
+	rc = kvm_check_extension(mem->kvm, KVM_CAP_PRE_FAULT_MEMORY);
+	if (rc <= 0)
+		return rc;
 	for (uint64_t done = 0; done < len; done += WINDOW_PAGES * PAGE_SIZE) {
 		uint64_t part = min_of(len - done, WINDOW_PAGES * PAGE_SIZE);
 		uint8_t allocated[WINDOW_PAGES];

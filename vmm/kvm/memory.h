@@ -45,12 +45,14 @@ int memory_init(struct memory *mem, struct kvm *kvm,
 void memory_destroy(struct memory *mem); /* twice is fine */
 
 /*
- * Has KVM map what is allocated of [gpa, gpa + len), whole pages of one range:
- * a fault of the guest's for each page would find nothing else to do.  What
- * is not allocated stays so.  Without effect where KVM does not offer it.  Not
- * before memory that is measured is sealed; see kvm_pre_fault().
+ * Has KVM map what is allocated of [gpa, gpa + len), whole pages of one memslot
+ * that the host has at host, if it is worth asking for: a fault of the guest's
+ * for each page would find nothing else to do.  What is not allocated stays
+ * so.  Without effect where KVM does not offer it.  Not before memory that is
+ * measured is sealed; see kvm_pre_fault().
  */
-int memory_pre_fault(struct memory *mem, int vcpu_fd, gpa_t gpa, uint64_t len);
+int memory_pre_fault(struct memory *mem, int vcpu_fd, gpa_t gpa, uint8_t *host,
+		     uint64_t len);
 
 /* Bytes the kernel has allocated so far for a state; cheap for any size. */
 uint64_t memory_allocated(const struct memory *mem, bool of_private);
