@@ -245,8 +245,11 @@ void fake_driver_start(struct fake_driver *d, uint64_t features, uint16_t size)
 
 /* --- requests --- */
 
+atomic_uint fake_driver_kicks;
+
 void fake_driver_kick(struct fake_driver *d, unsigned int q)
 {
+	atomic_fetch_add(&fake_driver_kicks, 1);
 	fake_out(d, d->notify + (gpa_t)q * d->notify_step, q, 2);
 }
 

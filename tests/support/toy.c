@@ -32,6 +32,7 @@ static void toy_kick(struct virtio *v, unsigned int q)
 	struct virtq_chain c;
 	bool any = false;
 
+	(void)atomic_load(&fake_driver_kicks);
 	while (virtio_take(v, q, &c)) {
 		uint8_t fill[64];
 
