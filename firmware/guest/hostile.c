@@ -442,6 +442,8 @@ void hostile_check(uint64_t rounds)
 		return;
 	/* What no device may touch, where it can be: private memory. */
 	if (can_convert()) {
+		check_is("hostile: shares its rings", 0,
+			 map_gpa(VIRTIO_RAM, VIRTIO_RAM / PAGE, 0));
 		forbidden = memory_low_end - PAGE;
 		check_is("hostile: has a private page", 0,
 			 map_gpa(forbidden, 1, MAP_GPA_PRIVATE));
