@@ -180,7 +180,7 @@ static int apply(struct config *config, struct run_options *run,
 		return append_params(config, value);
 	if (!strcmp(name, "mem"))
 		return set_memory(config, value);
-	if (o->key && o->arg && !*value)
+	if (o->key && o->arg && value && !*value)
 		return err_set(-EINVAL,
 			       "its %s is empty: say which, or leave "
 			       "the option out",

@@ -21,7 +21,7 @@
  */
 #define C_BIT 38
 #define ADDRESS_BITS (C_BIT + 1)
-_Static_assert(STORE_VIEWS_BIT == 1ULL << C_BIT, "C selects the store");
+_Static_assert(STORE_VIEWS_BIT >> C_BIT == 1, "C selects the store");
 
 /* AMD APM vol. 3, E.4.17: Fn8000_001F. */
 #define SEV_LEAF 0x8000001f
