@@ -29,6 +29,7 @@
 static struct fake_kvm *fake;
 static struct config config;
 static sigset_t old_mask;
+static struct sigaction old_hangup;
 static int old_stdin;
 static enum log_level old_level;
 
@@ -37,6 +38,9 @@ static void set_up(void)
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	sigprocmask(SIG_SETMASK, NULL, &old_mask);
+	/* Under nohup it is ignored, which is respected. */
+	sigaction(SIGHUP, &(struct sigaction){ .sa_handler = SIG_DFL },
+		  &old_hangup);
 	old_stdin = dup(STDIN_FILENO);
 	ck_assert_int_eq(dup2(null, STDIN_FILENO), STDIN_FILENO);
 	close(null);
@@ -55,6 +59,7 @@ static void tear_down(void)
 	log_set_level(old_level);
 	dup2(old_stdin, STDIN_FILENO);
 	close(old_stdin);
+	sigaction(SIGHUP, &old_hangup, NULL);
 	sigprocmask(SIG_SETMASK, &old_mask, NULL);
 }
 
