@@ -140,12 +140,13 @@ static uint8_t checksum(const void *data, size_t len)
 /* Room for len zeroed bytes, or NULL and t->used says what was wanted. */
 static void *reserve(struct tables *t, size_t len)
 {
-	size_t at = align_up(t->used, TABLE_ALIGN);
+	size_t end = t->used, at = align_up(end, TABLE_ALIGN);
 
 	t->used = at + len;
 	if (t->used > t->room)
 		return NULL;
-	return memset(t->buf + at, 0, len);
+	memset(t->buf + end, 0, t->used - end); /* what is between, too */
+	return t->buf + at;
 }
 
 static void fill_header(struct acpi_header *h, const char *signature,

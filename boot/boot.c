@@ -61,7 +61,8 @@ static int open_file(struct image *image, const char *path, uint64_t *len)
 
 static int add_acpi(struct boot *b)
 {
-	uint8_t *buf = calloc(1, X86_ACPI_TABLES_LEN);
+	/* Not zeroed: only the first few pages of it are used. */
+	uint8_t *buf = malloc(X86_ACPI_TABLES_LEN);
 	int rc;
 
 	if (!buf)
