@@ -25,19 +25,13 @@ static void setup(void)
 	fake_kvm_init(&fake);
 	fake_kvm_set_cap(&fake, KVM_CAP_VM_TYPES,
 			 1 | 1 << KVM_X86_SW_PROTECTED_VM);
-	ck_assert_int_eq(kvm_open(&kvm, &fake.sys), 0);
-	ck_assert_int_eq(kvm_create_vm(&kvm, KVM_X86_SW_PROTECTED_VM), 0);
-	ck_assert_int_eq(memory_init(&mem, &kvm, &store_two, ranges, 2), 0);
+	rig_memory_init(&mem, &kvm, &fake, KVM_X86_SW_PROTECTED_VM, &store_two,
+			ranges);
 }
 
 static void teardown(void)
 {
-	memory_destroy(&mem);
-	memory_destroy(&mem);
-	kvm_close(&kvm);
-	ck_assert_int_eq(fake.open_fds, 0);
-	ck_assert_int_eq(fake.maps, 0);
-	ck_assert_int_eq(fake.misuse, 0);
+	rig_memory_free(&mem, &kvm, &fake);
 }
 
 static int convert(gpa_t gpa, uint64_t len, bool to_private)

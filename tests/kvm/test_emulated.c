@@ -22,19 +22,13 @@ static void setup(void)
 						      { 4 * GIB, RAM } };
 
 	fake_kvm_init(&fake);
-	ck_assert_int_eq(kvm_open(&kvm, &fake.sys), 0);
-	ck_assert_int_eq(kvm_create_vm(&kvm, KVM_X86_DEFAULT_VM), 0);
-	ck_assert_int_eq(memory_init(&mem, &kvm, &store_views, ranges, 2), 0);
+	rig_memory_init(&mem, &kvm, &fake, KVM_X86_DEFAULT_VM, &store_views,
+			ranges);
 }
 
 static void teardown(void)
 {
-	memory_destroy(&mem);
-	memory_destroy(&mem);
-	kvm_close(&kvm);
-	ck_assert_int_eq(fake.open_fds, 0);
-	ck_assert_int_eq(fake.maps, 0);
-	ck_assert_int_eq(fake.misuse, 0);
+	rig_memory_free(&mem, &kvm, &fake);
 }
 
 /* What the guest finds at gpa: by memslot, as KVM does. */

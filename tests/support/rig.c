@@ -178,3 +178,23 @@ void rig_run(struct rig *rig)
 	rig_wait(rig);
 	rig_destroy_vm(rig);
 }
+
+void rig_memory_init(struct memory *mem, struct kvm *kvm, struct fake_kvm *fake,
+		     unsigned long vm_type, const struct store_ops *store,
+		     const struct memory_range *two)
+{
+	ck_assert_int_eq(kvm_open(kvm, &fake->sys), 0);
+	ck_assert_int_eq(kvm_create_vm(kvm, vm_type), 0);
+	ck_assert_int_eq(memory_init(mem, kvm, store, two, 2), 0);
+}
+
+void rig_memory_free(struct memory *mem, struct kvm *kvm,
+		     const struct fake_kvm *fake)
+{
+	memory_destroy(mem);
+	memory_destroy(mem);
+	kvm_close(kvm);
+	ck_assert_int_eq(fake->open_fds, 0);
+	ck_assert_int_eq(fake->maps, 0);
+	ck_assert_int_eq(fake->misuse, 0);
+}

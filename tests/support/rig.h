@@ -48,3 +48,11 @@ void rig_free(struct rig *rig);
 
 /* Start, wait, destroy: a whole life that begins with success. */
 void rig_run(struct rig *rig);
+
+/* Memory alone: of two ranges, in a VM of the fake kernel, which is ready. */
+void rig_memory_init(struct memory *mem, struct kvm *kvm, struct fake_kvm *fake,
+		     unsigned long vm_type, const struct store_ops *store,
+		     const struct memory_range *two);
+/* Frees it, twice, and checks that nothing is left of it. */
+void rig_memory_free(struct memory *mem, struct kvm *kvm,
+		     const struct fake_kvm *fake);
