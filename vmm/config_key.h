@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One row per key: parser, default, limits and manual.  For config.c, which
- * has the rows, and for what prints them; config_value.c has the parsers.
+ * One row per key: parser, default, limits and manual.  config_keys.c has the
+ * rows, config_value.c the parsers.
  */
 #pragma once
 
