@@ -4,37 +4,10 @@
 
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
-#include <linux/virtio_pci.h>
-#include <stddef.h>
 #include <string.h>
 
+#include "devices/virtio_pci_layout.h"
 #include "vmm/base/err.h"
-
-/* The BAR: a page for each structure, so that a guest can map them apart. */
-#define BAR_COMMON 0x0000
-#define BAR_ISR 0x1000
-#define BAR_DEVICE 0x2000
-#define BAR_NOTIFY 0x3000
-#define BAR_MSIX_TABLE 0x4000
-#define BAR_MSIX_PENDING 0x5000
-#define BAR_LEN 0x8000
-#define BAR_PART 0x1000
-#define NOTIFY_STEP 4 /* bytes from one queue's bell to the next */
-
-/* Configuration space: the header, then the capabilities. */
-#define COMMAND_WRITABLE \
-	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE)
-
-#define CAP_MSIX 0x40
-#define CAP_COMMON 0x50
-#define CAP_ISR 0x60
-#define CAP_DEVICE 0x70
-#define CAP_NOTIFY 0x80 /* 20 bytes */
-#define CAP_WINDOW 0x98 /* 20 bytes: configuration access */
-#define WINDOW_DATA (CAP_WINDOW + 16)
-
-#define VIRTIO_VENDOR 0x1af4
-#define VIRTIO_DEVICE 0x1040 /* 4.1.2: plus the virtio device id */
 
 static struct virtio_pci *of(struct pci_device *d)
 {
@@ -55,6 +28,30 @@ static void set_vector(struct virtio_pci *p, unsigned int i, uint16_t vector)
 				  : p->msix.vectors[vector].fd);
 }
 
+/* --- bells --- */
+
+static uint64_t bell_at(const struct virtio_pci *p, unsigned int i)
+{
+	return p->base + BAR_NOTIFY + (uint64_t)i * NOTIFY_STEP;
+}
+
+/*
+ * Has KVM ring for queue i from now on, if it is in use.  Not before: KVM takes
+ * long for each, and firmware and kernels move BARs again and again.
+ */
+static void hang_bell(struct virtio_pci *p, unsigned int i)
+{
+	struct virtio_queue *q = &p->dev->queues[i];
+	bool enabled;
+
+	pthread_mutex_lock(&p->dev->lock);
+	enabled = q->enabled;
+	pthread_mutex_unlock(&p->dev->lock);
+	if (enabled && !p->bell_on[i] && p->base != PCI_NOWHERE)
+		p->bell_on[i] = !p->wiring->bell(p->wiring, bell_at(p, i),
+						 q->kick_fd, true);
+}
+
 /* --- 4.1.4.3: the common configuration --- */
 
 static void reset_done(struct virtio_pci *p)
@@ -65,11 +62,6 @@ static void reset_done(struct virtio_pci *p)
 	memset(p->feature_select, 0, sizeof(p->feature_select));
 	p->resetting = true;
 }
-
-#define COMMON(f) offsetof(struct virtio_pci_common_cfg, f)
-/* Behind what Debian 12's header has: 4.1.4.3, queue_notify_data. */
-#define COMMON_QUEUE_NOTIFY_DATA 56
-#define COMMON_QUEUE_RESET 58
 
 static uint32_t read_queue(struct virtio_pci *p, uint64_t off)
 {
@@ -201,8 +193,10 @@ static void write_queue(struct virtio_pci *p, uint64_t off, uint32_t value)
 		set_vector(p, p->queue_select, (uint16_t)value);
 		break;
 	case COMMON(queue_enable):
-		if (value == 1)
+		if (value == 1) {
 			virtio_enable_queue(p->dev, p->queue_select);
+			hang_bell(p, p->queue_select);
+		}
 		break;
 	case COMMON_QUEUE_RESET:
 		if (value == 1)
@@ -315,19 +309,18 @@ static void bar_write(struct pci_device *d, uint64_t off, const void *data,
 static void bar_moved(struct pci_device *d, uint64_t base)
 {
 	struct virtio_pci *p = of(d);
-	uint64_t old = p->base;
 
-	p->base = base;
+	pthread_mutex_lock(&p->lock);
 	for (unsigned int i = 0; i < p->dev->nr_queues; i++) {
-		uint64_t off = BAR_NOTIFY + (uint64_t)i * NOTIFY_STEP;
-		int fd = p->dev->queues[i].kick_fd;
-
 		if (p->bell_on[i])
-			p->wiring->bell(p->wiring, old + off, fd, false);
-		p->bell_on[i] =
-			base != PCI_NOWHERE &&
-			!p->wiring->bell(p->wiring, base + off, fd, true);
+			p->wiring->bell(p->wiring, bell_at(p, i),
+					p->dev->queues[i].kick_fd, false);
+		p->bell_on[i] = false;
 	}
+	p->base = base;
+	for (unsigned int i = 0; i < p->dev->nr_queues; i++)
+		hang_bell(p, i);
+	pthread_mutex_unlock(&p->lock);
 }
 
 /* --- configuration space --- */
@@ -387,69 +380,6 @@ static void config_written(struct pci_device *d, unsigned int off,
 		bar_write(d, at, p->config + WINDOW_DATA, size);
 }
 
-static void add_cap(struct virtio_pci *p, unsigned int at, unsigned int next,
-		    uint8_t type, uint32_t off, uint32_t len)
-{
-	const struct virtio_pci_cap cap = {
-		.cap_vndr = PCI_CAP_ID_VNDR,
-		.cap_next = (uint8_t)next,
-		.cap_len = type == VIRTIO_PCI_CAP_NOTIFY_CFG ||
-					   type == VIRTIO_PCI_CAP_PCI_CFG
-				   ? 20
-				   : sizeof(cap),
-		.cfg_type = type,
-		.offset = off,
-		.length = len,
-	};
-
-	memcpy(p->config + at, &cap, sizeof(cap));
-}
-
-static void fill_capabilities(struct virtio_pci *p)
-{
-	uint32_t bells = p->dev->nr_queues * NOTIFY_STEP;
-	uint32_t config_len = align_up(max_of(p->dev->config_len, 4u), 4u);
-
-	pci_set16(&p->pci, CAP_MSIX, PCI_CAP_ID_MSIX | CAP_COMMON << 8);
-	pci_set16(&p->pci, CAP_MSIX + 2, (uint16_t)(p->msix.nr_vectors - 1));
-	pci_set32(&p->pci, CAP_MSIX + 4, BAR_MSIX_TABLE);
-	pci_set32(&p->pci, CAP_MSIX + 8, BAR_MSIX_PENDING);
-	memset(p->writable + CAP_MSIX + 3, 0xc0, 1);
-
-	add_cap(p, CAP_COMMON, CAP_ISR, VIRTIO_PCI_CAP_COMMON_CFG, BAR_COMMON,
-		COMMON_QUEUE_RESET + 2);
-	add_cap(p, CAP_ISR, CAP_DEVICE, VIRTIO_PCI_CAP_ISR_CFG, BAR_ISR, 1);
-	add_cap(p, CAP_DEVICE, CAP_NOTIFY, VIRTIO_PCI_CAP_DEVICE_CFG,
-		BAR_DEVICE, config_len);
-	add_cap(p, CAP_NOTIFY, CAP_WINDOW, VIRTIO_PCI_CAP_NOTIFY_CFG,
-		BAR_NOTIFY, bells);
-	pci_set32(&p->pci, CAP_NOTIFY + 16, NOTIFY_STEP);
-	add_cap(p, CAP_WINDOW, 0, VIRTIO_PCI_CAP_PCI_CFG, 0, 0);
-	memset(p->writable + CAP_WINDOW + 4, 0xff, 1);  /* BAR */
-	memset(p->writable + CAP_WINDOW + 8, 0xff, 12); /* place and data */
-}
-
-static void fill_header(struct virtio_pci *p)
-{
-	const struct virtio_ops *ops = p->dev->ops;
-
-	pci_set16(&p->pci, PCI_VENDOR_ID, VIRTIO_VENDOR);
-	pci_set16(&p->pci, PCI_DEVICE_ID, VIRTIO_DEVICE + ops->id);
-	pci_set16(&p->pci, PCI_STATUS, PCI_STATUS_CAP_LIST);
-	p->config[PCI_REVISION_ID] = 1; /* 4.1.2.1: not transitional */
-	p->config[PCI_CLASS_DEVICE] = ops->pci_subclass;
-	p->config[PCI_CLASS_DEVICE + 1] = ops->pci_class;
-	pci_set16(&p->pci, PCI_SUBSYSTEM_VENDOR_ID, VIRTIO_VENDOR);
-	pci_set16(&p->pci, PCI_SUBSYSTEM_ID, VIRTIO_DEVICE + ops->id);
-	p->config[PCI_CAPABILITY_LIST] = CAP_MSIX;
-	p->writable[PCI_COMMAND] = COMMAND_WRITABLE & 0xff;
-	p->writable[PCI_COMMAND + 1] = COMMAND_WRITABLE >> 8;
-	/* The low bits of a BAR are its length. */
-	memset(p->writable + PCI_BASE_ADDRESS_0, 0xff, 8);
-	p->writable[PCI_BASE_ADDRESS_0] = 0;
-	p->writable[PCI_BASE_ADDRESS_0 + 1] = (uint8_t)(~(BAR_LEN - 1) >> 8);
-}
-
 int virtio_pci_init(struct virtio_pci *p, struct virtio *dev,
 		    struct pci_bus *pci, struct wiring *wiring)
 {
@@ -475,8 +405,7 @@ int virtio_pci_init(struct virtio_pci *p, struct virtio *dev,
 	if (rc)
 		return err_in(rc, "%s", dev->name);
 	reset_done(p);
-	fill_header(p);
-	fill_capabilities(p);
+	virtio_pci_fill_space(p);
 	virtio_set_master(dev, false);
 	rc = pci_add(pci, &p->pci);
 	if (rc < 0)

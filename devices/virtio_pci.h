@@ -34,3 +34,6 @@ int virtio_pci_init(struct virtio_pci *p, struct virtio *dev,
 		    struct pci_bus *pci, struct wiring *wiring);
 /* When no vCPU runs any more.  Twice is fine. */
 void virtio_pci_destroy(struct virtio_pci *p);
+
+/* Inside (virtio_pci_space.c): the header and the capabilities, at first. */
+void virtio_pci_fill_space(struct virtio_pci *p);

@@ -159,11 +159,14 @@ START_TEST(bar_tells_its_size)
 			  ~(uint32_t)(BAR_LEN - 1) | 4);
 	ck_assert_uint_eq(fake_config_in(d, BAR1, 4), 0xffffffff);
 	fake_config_out(d, COMMAND, MEMORY | MASTER, 2); /* it would wrap */
-	ck_assert_uint_eq(d->wiring.nr_bells, 0);
+	ck_assert_uint_eq(fake_in(d, d->common + COMMON(num_queues), 2),
+			  0xffff);
 	fake_config_out(d, BAR0, low, 4);
 	fake_config_out(d, BAR1, 0, 4);
-	ck_assert_uint_eq(d->wiring.nr_bells, TOY_QUEUES);
+	/* None before there is a driver: Linux does this for each device. */
+	ck_assert_uint_eq(d->wiring.nr_bells, 0);
 	fake_driver_start(d, ~0ULL, 8);
+	ck_assert_uint_eq(d->wiring.nr_bells, TOY_QUEUES);
 	serves();
 }
 END_TEST
@@ -226,16 +229,22 @@ START_TEST(is_not_there_with_memory_off)
 	ck_assert_uint_eq(fake_config_in(d, COMMAND, 2), 0x0406);
 	ck_assert_uint_eq(d->wiring.nr_bells, TOY_QUEUES);
 	serves();
+	/* Bells of a driver that has left do not move with the BAR. */
+	fake_driver_reset(d);
+	fake_config_out(d, COMMAND, MASTER, 2);
+	fake_config_out(d, COMMAND, MASTER | MEMORY, 2);
+	ck_assert_uint_eq(d->wiring.nr_bells, 0);
+	fake_driver_start(d, ~0ULL, 8);
+	ck_assert_uint_eq(d->wiring.nr_bells, TOY_QUEUES);
+	serves();
 }
 END_TEST
 
 START_TEST(works_without_bells)
 {
-	fake_config_out(d, COMMAND, 0, 2);
 	d->wiring.bell_error = -ENOSPC;
-	fake_config_out(d, COMMAND, MEMORY | MASTER, 2);
-	ck_assert_uint_eq(d->wiring.nr_bells, 0);
 	fake_driver_start(d, ~0ULL, 8);
+	ck_assert_uint_eq(d->wiring.nr_bells, 0);
 	serves();
 	/* A bell that nobody has. */
 	fake_out(d, d->notify + TOY_QUEUES * 4, 0, 2);

@@ -24,7 +24,9 @@ static const struct {
 	uint64_t gpa;
 	uint32_t len, value;
 } writes[] = {
-	{ SLOT1 + 0x04, 2, 0x0006 }, /* memory on: a bell */
+	{ SLOT1 + 0x04, 2, 0x0006 }, /* memory on */
+	{ BAR + 0x16, 2, 0 },
+	{ BAR + 0x1c, 2, 1 },        /* queue 0 on: a bell */
 	{ TABLE + 0, 4, X86_LAPIC }, /* vector 0 */
 	{ TABLE + 8, 4, 0x41 },
 	{ TABLE + 12, 4, 0 },
