@@ -68,6 +68,7 @@ static Suite *(*const suites[])(void) = {
 	machine_net_suite,
 	restart_suite,
 	proof_suite,
+	sweep_suite,
 	control_suite,
 };
 /* clang-format on */

@@ -64,4 +64,5 @@ Suite *machine_suite(void);
 Suite *machine_net_suite(void);
 Suite *restart_suite(void);
 Suite *proof_suite(void);
+Suite *sweep_suite(void);
 Suite *control_suite(void);

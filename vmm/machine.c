@@ -23,6 +23,7 @@
 #include "vmm/cvm/cvm.h"
 #include "vmm/device_set.h"
 #include "vmm/kvm/posted.h"
+#include "vmm/kvm/sweep.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/machine_console.h"
 #include "vmm/machine_control.h"
@@ -42,6 +43,7 @@ struct machine {
 	struct power power;
 	struct pci_bus pci;
 	struct device_set devices;
+	struct sweep sweep; /* after back ends of others */
 	struct vm vm;
 	struct machine_control control;
 	/* The console said so: */
@@ -175,6 +177,15 @@ static int add_balloon(struct machine *m)
 				  : 0;
 }
 
+/* Does anybody but us write to guest memory? */
+static bool has_back_ends(const struct config *c)
+{
+	for (unsigned int i = 0; i < c->nets.count; i++)
+		if (((const struct config_net *)c->nets.items[i])->vhost)
+			return true;
+	return c->vsock_cid || c->shares.count;
+}
+
 /* What the configuration asks for, in the order of its slots. */
 static int add_pci_devices(struct machine *m)
 {
@@ -194,6 +205,8 @@ static int add_pci_devices(struct machine *m)
 		rc = add_balloon(m);
 	if (!rc)
 		rc = machine_console_add(&m->console, s);
+	if (!rc && has_back_ends(c))
+		rc = sweep_init(&m->sweep, &m->vm.memory, &m->loop);
 	return rc;
 }
 
@@ -400,6 +413,7 @@ static void destroy(struct machine *m)
 	vm_stop(&m->vm);
 	device_set_destroy(&m->devices);
 	posted_destroy(&m->posted);
+	sweep_destroy(&m->sweep);
 	vm_destroy(&m->vm);
 	machine_console_destroy(&m->console);
 	machine_control_close(&m->control);
