@@ -261,7 +261,7 @@ START_TEST(need_not_be_rung_while_it_finds_work)
 	struct toy *toy = toy_of(d->dev);
 
 	for (unsigned int event_idx = 0; event_idx < 2; event_idx++) {
-		fake_driver_start(d, event_idx ? ~0ULL : ~(1ULL << 29), 8);
+		fake_driver_start(d, event_idx ? ~0ULL : ~(1ULL << 29), 128);
 		serves();
 		usleep(20000); /* until it has asked to be rung */
 		toy->feed = &d->queues[1];
