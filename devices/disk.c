@@ -159,12 +159,17 @@ void disk_step(struct disk *d, struct disk_request *r, int64_t res)
 			d->engine->submit(d, r);
 			return;
 		}
+		if (d->p.loop->stopping)
+			return;
 		res = bounce(d, r);
 	}
 }
 
+/* A guest can ask for hours of work: the end of the VM does not wait. */
 void disk_submit(struct disk *d, struct disk_request *r)
 {
+	if (d->p.loop->stopping)
+		return;
 	r->tries = 0;
 	if (needs_bounce(d, r))
 		disk_step(d, r, bounce(d, r));

@@ -93,7 +93,10 @@ int disk_open(struct disk *d, const struct disk_params *p);
  */
 void disk_close(struct disk *d);
 
-/* Takes a request, which disk_push() hands over. */
+/*
+ * Takes a request, which disk_push() hands over.  When the loop is to stop,
+ * nothing is begun any more, and nobody hears of it.
+ */
 void disk_submit(struct disk *d, struct disk_request *r);
 void disk_push(struct disk *d);
 

@@ -78,7 +78,7 @@ static void sync_push(struct disk *d)
 	struct sync *s = d->engine_data;
 	struct disk_request *r;
 
-	/* A guest can ask for hours of it: the end of the VM does not wait. */
+	/* As in disk_submit(). */
 	while ((r = s->first) && !d->p.loop->stopping) {
 		s->first = r->next;
 		if (!s->first)

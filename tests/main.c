@@ -34,6 +34,7 @@ static Suite *(*const suites[])(void) = {
 	net_stream_suite,
 	balloon_suite,
 	blk_rules_suite,
+	disk_medium_suite,
 	disk_suite,
 	terminal_suite,
 	event_suite,

@@ -30,6 +30,7 @@ Suite *net_hostile_suite(void);
 Suite *net_stream_suite(void);
 Suite *balloon_suite(void);
 Suite *blk_rules_suite(void);
+Suite *disk_medium_suite(void);
 Suite *disk_suite(void);
 Suite *terminal_suite(void);
 Suite *event_suite(void);

@@ -87,6 +87,7 @@ static void wait_done(unsigned int n)
 		loop.stopping = 0;
 		ck_assert_int_eq(event_loop_run(&loop), 0);
 	}
+	loop.stopping = 0;
 }
 
 /* --- opening --- */
