@@ -91,8 +91,11 @@ static void lose_host(struct net *n)
 		 n->dev.name, n->host->what);
 	virtio_set_config(&n->dev, offsetof(struct virtio_net_config, status),
 			  &status, sizeof(status));
-	for (unsigned int i = 0; i < n->host->nr_pairs; i++)
+	for (unsigned int i = 0; i < n->host->nr_pairs; i++) {
+		n->pairs[i].stuck = false; /* what waits is lost */
+		virtio_kick(&n->dev, TX_QUEUE(i));
 		watch(&n->pairs[i]);
+	}
 }
 
 /* --- to the guest --- */

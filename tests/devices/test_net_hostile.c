@@ -210,6 +210,29 @@ START_TEST(goes_on_with_a_pair_that_is_used_again)
 }
 END_TEST
 
+/* What waits for the host to take it is lost with the host, not kept. */
+START_TEST(gives_back_what_waits_when_the_host_is_gone)
+{
+	const uint8_t two[] = { VIRTIO_NET_CTRL_MQ, 0, 2, 0 };
+	static uint8_t large[30000];
+	uint32_t head;
+
+	ck_assert_uint_eq(command(CTRL, two, 4), VIRTIO_NET_OK);
+	net_rig_packet(large, sizeof(large), 1);
+	for (unsigned int i = 0; i < NET_RIG_SIZE; i++)
+		net_rig_send(&r, 3, large, sizeof(large));
+	/* It rang last, so the device has come to the end of what it can. */
+	net_rig_post(&r, 2, 100);
+	net_rig_bring(&r, 1, large, 60);
+	fake_driver_used(d, 2, &head);
+	net_rig_post(&r, 0, 100);
+	close(r.host[0]);
+	r.host[0] = -1;
+	for (unsigned int i = 0; i < NET_RIG_SIZE; i++)
+		fake_driver_used(d, 3, &head);
+}
+END_TEST
+
 START_TEST(has_its_control_queue_third_for_a_driver_of_one_pair)
 {
 	const uint8_t two[] = { VIRTIO_NET_CTRL_MQ, 0, 2, 0 };
@@ -279,6 +302,7 @@ Suite *net_hostile_suite(void)
 		0, ARRAY_SIZE(lost));
 	tcase_add_loop_test(tc, answers_commands, 0, ARRAY_SIZE(commands));
 	tcase_add_test(tc, goes_on_with_a_pair_that_is_used_again);
+	tcase_add_test(tc, gives_back_what_waits_when_the_host_is_gone);
 	tcase_add_test(tc,
 		       has_its_control_queue_third_for_a_driver_of_one_pair);
 	tcase_add_test(tc, answers_many_commands_in_one_go);
