@@ -65,6 +65,7 @@ static Suite *(*const suites[])(void) = {
 	help_suite,
 	expect_suite,
 	testrun_suite,
+	device_set_suite,
 	machine_suite,
 	machine_net_suite,
 	restart_suite,

@@ -61,6 +61,7 @@ Suite *options_suite(void);
 Suite *help_suite(void);
 Suite *expect_suite(void);
 Suite *testrun_suite(void);
+Suite *device_set_suite(void);
 Suite *machine_suite(void);
 Suite *machine_net_suite(void);
 Suite *restart_suite(void);

@@ -33,6 +33,10 @@ static void toy_kick(struct virtio *v, unsigned int q)
 	bool any = false;
 
 	(void)atomic_load(&fake_driver_kicks);
+	while (atomic_load(&t->stuck)) {
+		atomic_store(&t->waits, true);
+		usleep(100);
+	}
 	while (virtio_take(v, q, &c)) {
 		uint8_t fill[64];
 

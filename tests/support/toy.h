@@ -18,6 +18,7 @@ struct toy {
 	struct event_source released;
 	int release_fd;
 	atomic_bool hold, endless, refuse;
+	atomic_bool stuck, waits; /* its thread, until it is stuck no more */
 	atomic_uint starts, stops, resets, config_writes, served, holds;
 	/* Its own thread only. */
 	uint16_t held[TOY_QUEUES][TOY_MAX_SIZE];
