@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "vmm/base/err.h"
@@ -145,10 +146,16 @@ void msix_pending_read(const struct msix *m, uint64_t off, void *data,
 void msix_clear_pending(struct msix *m)
 {
 	eventfd_t count;
+	struct iovec iov = { &count, sizeof(count) };
 
-	for (unsigned int i = 0; i < m->nr_vectors; i++)
-		if (!m->vectors[i].connected)
-			eventfd_read(m->vectors[i].fd, &count);
+	for (unsigned int i = 0; i < m->nr_vectors; i++) {
+		const struct msix_vector *v = &m->vectors[i];
+
+		/* A back end that has it may have taken O_NONBLOCK away. */
+		if (!v->connected &&
+		    preadv2(v->fd, &iov, 1, -1, RWF_NOWAIT) < 0)
+			continue; /* nothing had come */
+	}
 }
 
 void msix_set_control(struct msix *m, uint16_t control)

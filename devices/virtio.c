@@ -56,12 +56,16 @@ static void tally(atomic_ulong *n)
 	atomic_store_explicit(n, was + 1, memory_order_relaxed);
 }
 
-/* False if it does already. */
+/*
+ * False if it does already.  A vCPU may be here, and the driver may have chosen
+ * an interrupt that a back end has too: see virtio_kick().
+ */
 static bool needs_reset(struct virtio *d)
 {
 	if (atomic_exchange(&d->broken, true))
 		return false;
-	virtio_signal(d, VIRTIO_CONFIG_VECTOR);
+	atomic_store(&d->tell, true);
+	virtio_wake(d);
 	return true;
 }
 
@@ -219,7 +223,11 @@ static void on_wake(struct event_source *s, uint32_t events)
 	pthread_mutex_unlock(&d->lock);
 	if (written && d->ops->config_written)
 		d->ops->config_written(d);
+	if (atomic_exchange(&d->tell, false))
+		virtio_signal(d, VIRTIO_CONFIG_VECTOR);
 	for (unsigned int i = 0; i < d->nr_queues; i++) {
+		if (atomic_exchange(&d->queues[i].rung, false))
+			eventfd_write(d->queues[i].kick_fd, 1);
 		settle_queue(d, i, up, reset || silent);
 		settle_signal(d, i);
 		busy |= d->queues[i].running;
@@ -352,32 +360,6 @@ void virtio_write_status(struct virtio *d, uint8_t status)
 	virtio_wake(d);
 }
 
-uint32_t virtio_offered(const struct virtio *d, uint32_t select)
-{
-	return select < 2 ? (uint32_t)(d->offered >> (32 * select)) : 0;
-}
-
-uint32_t virtio_features(struct virtio *d, uint32_t select)
-{
-	uint32_t bits = 0;
-
-	pthread_mutex_lock(&d->lock);
-	if (select < 2)
-		bits = (uint32_t)(d->features >> (32 * select));
-	pthread_mutex_unlock(&d->lock);
-	return bits;
-}
-
-void virtio_accept(struct virtio *d, uint32_t select, uint32_t bits)
-{
-	pthread_mutex_lock(&d->lock);
-	if (select < 2 && !(d->status & VIRTIO_CONFIG_S_FEATURES_OK)) {
-		d->features &= ~(0xffffffffULL << (32 * select));
-		d->features |= (uint64_t)bits << (32 * select);
-	}
-	pthread_mutex_unlock(&d->lock);
-}
-
 void virtio_set_layout(struct virtio *d, unsigned int i,
 		       const struct virtq_layout *layout)
 {
@@ -407,9 +389,18 @@ void virtio_reset_queue(struct virtio *d, unsigned int i)
 	virtio_wake(d);
 }
 
+/*
+ * Without kick() somebody else has the eventfd, who may have made it one that
+ * its writer waits for: then that is the device's thread, never a vCPU.
+ */
 void virtio_kick(struct virtio *d, unsigned int i)
 {
-	eventfd_write(d->queues[i].kick_fd, 1);
+	if (d->ops->kick) {
+		eventfd_write(d->queues[i].kick_fd, 1);
+	} else {
+		atomic_store(&d->queues[i].rung, true);
+		virtio_wake(d);
+	}
 }
 
 void virtio_set_signal(struct virtio *d, unsigned int i, int fd)

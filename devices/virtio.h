@@ -89,8 +89,9 @@ struct virtio_queue {
 	unsigned int looked, more_rounds; /* while we are rung for */
 	struct virtio *dev;
 	struct event_source kicked;
-	int kick_fd;   /* eventfd: the driver has something */
-	int signal_fd; /* that the device knows of */
+	atomic_bool rung; /* to be passed on to kick_fd */
+	int kick_fd;      /* eventfd: the driver has something */
+	int signal_fd;    /* that the device knows of */
 };
 
 struct virtio {
@@ -113,6 +114,7 @@ struct virtio {
 	struct virtio_queue queues[VIRTIO_MAX_QUEUES];
 
 	atomic_bool broken; /* NEEDS_RESET: no queue is looked at */
+	atomic_bool tell;   /* the driver has yet to be told */
 	struct event_source woken;
 	int wake_fd;
 	bool config_dirty;

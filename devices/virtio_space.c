@@ -1,13 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Configuration space (virtio 1.2, 2.5) and what it has a say in, of what
- * virtio.h declares.
+ * Features and configuration space (virtio 1.2, 2.2 and 2.5) and what that has
+ * a say in, of what virtio.h declares.
  */
 #include <assert.h>
 #include <linux/virtio_config.h>
 #include <string.h>
 
 #include "devices/virtio.h"
+
+uint32_t virtio_offered(const struct virtio *d, uint32_t select)
+{
+	return select < 2 ? (uint32_t)(d->offered >> (32 * select)) : 0;
+}
+
+uint32_t virtio_features(struct virtio *d, uint32_t select)
+{
+	uint32_t bits = 0;
+
+	pthread_mutex_lock(&d->lock);
+	if (select < 2)
+		bits = (uint32_t)(d->features >> (32 * select));
+	pthread_mutex_unlock(&d->lock);
+	return bits;
+}
+
+void virtio_accept(struct virtio *d, uint32_t select, uint32_t bits)
+{
+	pthread_mutex_lock(&d->lock);
+	if (select < 2 && !(d->status & VIRTIO_CONFIG_S_FEATURES_OK)) {
+		d->features &= ~(0xffffffffULL << (32 * select));
+		d->features |= (uint64_t)bits << (32 * select);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
 
 uint8_t virtio_generation(struct virtio *d)
 {

@@ -37,6 +37,7 @@ static Suite *(*const suites[])(void) = {
 	disk_medium_suite,
 	disk_suite,
 	terminal_suite,
+	thread_suite,
 	event_suite,
 	child_suite,
 	fake_vm_suite,

@@ -33,6 +33,7 @@ Suite *blk_rules_suite(void);
 Suite *disk_medium_suite(void);
 Suite *disk_suite(void);
 Suite *terminal_suite(void);
+Suite *thread_suite(void);
 Suite *event_suite(void);
 Suite *child_suite(void);
 Suite *fake_vm_suite(void);

@@ -2,6 +2,8 @@
 /* Tests of devices/fs.c, and with it of devices/vhost_user.c. */
 #include "devices/fs.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_pci.h>
@@ -299,6 +301,51 @@ START_TEST(breaks_at_any_wrong_answer)
 }
 END_TEST
 
+/* Who writes to it waits until somebody reads it. */
+static void fill_up(int fd)
+{
+	fcntl(fd, F_SETFL, 0);
+	ck_assert_int_eq(eventfd_write(fd, 0xfffffffffffffffeULL), 0);
+}
+
+/* The eventfds of its queues are the back end's as well. */
+START_TEST(keeps_no_vcpu_waiting_whatever_it_does_to_its_eventfds)
+{
+	uint32_t bar;
+
+	make();
+	fake_driver_start(d, ~0ULL, 16);
+	wait_for(&back.running, 2);
+	/* The configuration's interrupt is that of a queue; all are masked. */
+	fake_out(d, d->common + COMMON(msix_config), 1, 2);
+	fake_config_out(d, 0x42, 0xc000, 2);
+	fill_up(back.rings[0].kick);
+	fill_up(back.rings[1].call);
+	/* A bell that is no longer KVM's, then what interrupts. */
+	bar = fake_config_in(d, 0x10, 4);
+	d->wiring.bell_error = -EEXIST;
+	fake_config_out(d, 0x10, bar + 0x100000, 4);
+	fake_config_out(d, 0x10, bar, 4);
+	fake_driver_kick(d, 0);
+	fake_config_out(d, 0x04, 0x0002, 2);
+	ck_assert_uint_ne(fake_in(d, d->common + COMMON(device_status), 1), 0);
+	/* Nor does the end of the VM wait: teardown(). */
+}
+END_TEST
+
+START_TEST(can_be_reset_though_reading_its_eventfds_waits)
+{
+	make();
+	fake_driver_start(d, ~0ULL, 16);
+	wait_for(&back.running, 2);
+	fake_config_out(d, 0x42, 0xc000, 2);
+	for (unsigned int q = 0; q < 2; q++)
+		fcntl(back.rings[q].call, F_SETFL, 0);
+	fake_driver_reset(d);
+	ck_assert_uint_eq(back.running, 0);
+}
+END_TEST
+
 Suite *fs_suite(void)
 {
 	Suite *s = suite_create("fs");
@@ -323,6 +370,9 @@ Suite *fs_suite(void)
 	tcase_add_loop_test(tc, breaks_when_the_back_end_dies_at_any_message, 0,
 			    2 * (TO_START + TO_STOP));
 	tcase_add_loop_test(tc, breaks_at_any_wrong_answer, 0, 20);
+	tcase_add_test(tc,
+		       keeps_no_vcpu_waiting_whatever_it_does_to_its_eventfds);
+	tcase_add_test(tc, can_be_reset_though_reading_its_eventfds_waits);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -2,6 +2,8 @@
 /* What iothread.h declares. */
 #include "vmm/base/iothread.h"
 
+#include <signal.h>
+
 #include "vmm/base/err.h"
 #include "vmm/base/log.h"
 #include "vmm/base/thread.h"
@@ -23,7 +25,7 @@ int iothread_init(struct iothread *t)
 
 int iothread_start(struct iothread *t, const char *name)
 {
-	int rc = thread_start(&t->thread, name, 0, run, t);
+	int rc = thread_start(&t->thread, name, SIGRTMIN, run, t);
 
 	t->started = !rc;
 	return rc;
@@ -34,7 +36,7 @@ void iothread_stop(struct iothread *t)
 	if (!t->started)
 		return;
 	event_loop_stop(&t->loop);
-	pthread_join(t->thread, NULL);
+	thread_end(t->thread, SIGRTMIN);
 	t->started = false;
 }
 

@@ -22,6 +22,9 @@ int iothread_init(struct iothread *t);
 /* Starts the thread, called name (15 characters are kept) in listings. */
 int iothread_start(struct iothread *t, const char *name);
 
-/* Ends the thread when its callback returns.  Twice is fine. */
+/*
+ * Ends the thread when its callback returns; a system call that waits comes
+ * back with EINTR.  Twice is fine.
+ */
 void iothread_stop(struct iothread *t);
 void iothread_destroy(struct iothread *t); /* stops it too; twice is fine */

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "vmm/base/err.h"
 #include "vmm/base/util.h"
@@ -13,9 +14,18 @@
 /* Room for bus handlers and log lines; a default 8 MiB times 255 is waste. */
 #define STACK (128 * KIB)
 
+#define NS_PER_S 1000000000
+#define PATIENCE_NS 100000000 /* with a thread that is to end */
+
+static void on_signal(int sig)
+{
+	(void)sig; /* only interrupts what is waited for, as KVM_RUN */
+}
+
 int thread_start(pthread_t *thread, const char *name, int sig,
 		 void *(*run)(void *arg), void *arg)
 {
+	const struct sigaction sa = { .sa_handler = on_signal };
 	pthread_attr_t attr;
 	sigset_t mask, old;
 	char comm[16];
@@ -25,9 +35,9 @@ int thread_start(pthread_t *thread, const char *name, int sig,
 	if (rc)
 		return err_set(-rc, "%s: its thread: %s", name, strerror(rc));
 	pthread_attr_setstacksize(&attr, STACK);
+	sigaction(sig, &sa, NULL);
 	sigfillset(&mask);
-	if (sig)
-		sigdelset(&mask, sig);
+	sigdelset(&mask, sig);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	rc = pthread_create(thread, &attr, run, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -42,4 +52,19 @@ int thread_start(pthread_t *thread, const char *name, int sig,
 	snprintf(comm, sizeof(comm), "%s", name);
 	pthread_setname_np(*thread, comm);
 	return 0;
+}
+
+void thread_end(pthread_t thread, int sig)
+{
+	struct timespec soon;
+
+	for (;;) {
+		clock_gettime(CLOCK_REALTIME, &soon);
+		soon.tv_nsec += PATIENCE_NS;
+		soon.tv_sec += soon.tv_nsec / NS_PER_S;
+		soon.tv_nsec %= NS_PER_S;
+		if (pthread_timedjoin_np(thread, NULL, &soon) != ETIMEDOUT)
+			return;
+		pthread_kill(thread, sig);
+	}
 }

@@ -216,18 +216,11 @@ static void *run_vcpu(void *arg)
 	return NULL;
 }
 
-static void on_kick(int sig)
-{
-	(void)sig; /* only interrupts KVM_RUN */
-}
-
 int vcpu_start(struct vcpu *vcpu)
 {
-	struct sigaction sa = { .sa_handler = on_kick };
 	char name[16];
 	int rc;
 
-	sigaction(SIGRTMIN, &sa, NULL);
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	rc = thread_start(&vcpu->thread, name, SIGRTMIN, run_vcpu, vcpu);
 	vcpu->started = !rc; /* from here vcpu_join() owns it */
