@@ -53,6 +53,7 @@ static Suite *(*const suites[])(void) = {
 	posted_suite,
 	trace_suite,
 	memory_suite,
+	prefault_suite,
 	wiring_suite,
 	probe_suite,
 	image_suite,

@@ -49,6 +49,7 @@ Suite *run_suite(void);
 Suite *posted_suite(void);
 Suite *trace_suite(void);
 Suite *memory_suite(void);
+Suite *prefault_suite(void);
 Suite *wiring_suite(void);
 Suite *probe_suite(void);
 Suite *image_suite(void);

@@ -56,6 +56,7 @@ struct config {
 	enum config_decompress decompress;
 	enum config_backing backing;
 	uint64_t swiotlb; /* bytes; 0: auto */
+	enum config_switch prefault;
 	enum config_switch rng;
 	uint64_t vsock_cid; /* 0: no vsock */
 	enum config_switch balloon;

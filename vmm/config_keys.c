@@ -103,6 +103,11 @@ const struct config_key config_keys[] = {
 	{ "memory.swiotlb", config_set_pool, FIELD(swiotlb), "auto",
 	  "auto or size", .min = 4 * MIB, .max = GIB, .multiple = 4 * MIB,
 	  .help = "Linux' pool for I/O when memory is private." },
+	{ "memory.prefault", config_set_enum, FIELD(prefault), "no",
+	  .choice = switch_names_choice,
+	  .help = "Whether all of guest memory is allocated before the guest "
+		  "starts, by the threads of its CPUs.  A host that cannot "
+		  "does not start it." },
 	{ "disk.*.path", config_set_path, ITEM(disks, struct config_disk, path),
 	  .kind = "path",
 	  .help = "A raw disk image or block device, as a virtio disk." },

@@ -58,6 +58,14 @@ static void on_ended(void *ctx)
 	event_loop_stop(&m->loop);
 }
 
+static void on_prefaulted(void *ctx, unsigned int percent)
+{
+	const struct machine *m = ctx;
+
+	log_info("%s: prefault: %u %% of %" PRIu64 " MiB", m->config->name,
+		 percent, m->config->memory / (uint64_t)MIB);
+}
+
 static void on_power(void *ctx, enum power_request what)
 {
 	struct machine *m = ctx;
@@ -150,6 +158,7 @@ static int create_vm(struct machine *m, struct kvm_sys *sys,
 		.ranges = ranges,
 		.nr_ranges = map->nr_ram,
 		.nr_vcpus = (unsigned int)c->cpus,
+		.prefault = c->prefault,
 	};
 	int rc;
 
@@ -160,6 +169,7 @@ static int create_vm(struct machine *m, struct kvm_sys *sys,
 		log_warn("%s: %s", c->name, p.cvm->warning);
 	rc = vm_create(&m->vm, sys, &p);
 	m->vm.ended = on_ended;
+	m->vm.prefaulted = on_prefaulted;
 	m->vm.ctx = m;
 	return rc;
 }

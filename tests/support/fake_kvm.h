@@ -107,6 +107,7 @@ struct fake_kvm {
 	bool knows_gmem;         /* Linux 6.8: region2 and guest_memfd exist */
 	uint64_t pre_fault_step; /* a signal comes after so much; 0: none */
 	int pre_fault_error;     /* 0, or what each page gives */
+	unsigned int pre_fault_errors;        /* how often it does; 0: always */
 	const struct kvm_cpuid_entry2 *cpuid; /* supported */
 	unsigned int nr_cpuid;
 	unsigned int nr_caps;

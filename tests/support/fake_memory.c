@@ -178,15 +178,22 @@ static bool in_slot(const struct fake_kvm *fake, uint64_t gpa)
 }
 
 /* The next page: kvm_arch_vcpu_pre_fault_memory(), mmu.c:5085-5129 */
-static int pre_fault_page(const struct fake_kvm *fake, uint64_t gpa)
+static int pre_fault_page(struct fake_kvm *fake, uint64_t gpa)
 {
+	int rc;
+
 	/* Offered with two-dimensional paging only: x86.c, api.rst 4.143. */
 	if (!fake_kvm_cap(fake, KVM_CAP_PRE_FAULT_MEMORY))
 		return -EOPNOTSUPP;
 	/* Those that measure memory say when: pre_fault_allowed. */
 	if (fake->vm.type == KVM_X86_SNP_VM || fake->vm.type == KVM_X86_TDX_VM)
 		return -EOPNOTSUPP;
-	return in_slot(fake, gpa) ? fake->pre_fault_error : -ENOENT;
+	if (!in_slot(fake, gpa))
+		return -ENOENT;
+	rc = fake->pre_fault_error;
+	if (rc && fake->pre_fault_errors && !--fake->pre_fault_errors)
+		fake->pre_fault_error = 0;
+	return rc;
 }
 
 /* kvm_vcpu_pre_fault_memory(), kvm_main.c:4356-4398; api.rst, 4.143 */
@@ -200,6 +207,8 @@ int fake_pre_fault(struct fake_kvm *fake, struct kvm_pre_fault_memory *range)
 	if (range->gpa % PAGE_SIZE || range->size % PAGE_SIZE ||
 	    range->gpa + range->size <= range->gpa)
 		return -EINVAL;
+	/* vCPUs do it side by side. */
+	pthread_mutex_lock(&fake->lock);
 	while (range->size) {
 		rc = step && full - range->size >= step
 			     ? -EINTR
@@ -210,6 +219,7 @@ int fake_pre_fault(struct fake_kvm *fake, struct kvm_pre_fault_memory *range)
 		range->gpa += PAGE_SIZE;
 		fake->vm.pre_faulted += PAGE_SIZE;
 	}
+	pthread_mutex_unlock(&fake->lock);
 	/* "0 if at least one page is processed" */
 	return range->size == full ? rc : 0;
 }

@@ -185,14 +185,13 @@ int memory_convert(struct memory *mem, gpa_t gpa, uint64_t len, bool to_private,
 	return rc;
 }
 
-void memory_touch(struct memory *mem, gpa_t gpa)
+void memory_touch_range(struct memory *mem, gpa_t gpa, uint64_t len)
 {
-	for (unsigned int i = 0; i < mem->guest.count; i++) {
+	for (unsigned int i = 0; mem->guest.pages && i < mem->guest.count;
+	     i++) {
 		const struct guest_region *r = &mem->guest.regions[i];
-		gpa_t at = max_of(align_down(gpa, CONVERT_CHUNK), r->base);
-		gpa_t end =
-			min_of(align_down(gpa, CONVERT_CHUNK) + CONVERT_CHUNK,
-			       r->base + r->len);
+		gpa_t at = max_of(gpa, r->base);
+		gpa_t end = min_of(gpa + len, r->base + r->len);
 
 		for (; at < end; at += PAGES_BLOCK) {
 			uint64_t off = r->off + (at - r->base);
@@ -206,4 +205,9 @@ void memory_touch(struct memory *mem, gpa_t gpa)
 			convert_part(mem, &part);
 		}
 	}
+}
+
+void memory_touch(struct memory *mem, gpa_t gpa)
+{
+	memory_touch_range(mem, align_down(gpa, CONVERT_CHUNK), CONVERT_CHUNK);
 }

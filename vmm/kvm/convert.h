@@ -40,9 +40,13 @@ int memory_convert(struct memory *mem, gpa_t gpa, uint64_t len, bool to_private,
 		   enum convert_origin origin);
 
 /*
- * A guest has run into private memory that KVM does not know of yet: it is
- * told of what nobody has converted of the aligned chunk around gpa.
+ * KVM is told of private memory before the guest asks: of what nobody has
+ * converted of [gpa, gpa + len), whole blocks of pages.h.  What of it is no
+ * RAM, or of one state only, does not matter.  Any thread.
  */
+void memory_touch_range(struct memory *mem, gpa_t gpa, uint64_t len);
+
+/* A guest has run into such memory: the same for the aligned chunk there. */
 #define CONVERT_CHUNK (64 * MIB)
 void memory_touch(struct memory *mem, gpa_t gpa);
 

@@ -350,19 +350,17 @@ int kvm_post_port(struct kvm *kvm, uint16_t port)
 	return kvm_ioctl(kvm, kvm->vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone);
 }
 
-void kvm_pre_fault(struct kvm *kvm, int vcpu_fd, gpa_t gpa, uint64_t len)
+int kvm_pre_fault(struct kvm *kvm, int vcpu_fd, gpa_t *gpa, uint64_t *len)
 {
-	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = len };
+	struct kvm_pre_fault_memory range = { .gpa = *gpa, .size = *len };
+	int rc = kvm->sys->ioctl(kvm->sys, vcpu_fd, KVM_PRE_FAULT_MEMORY,
+				 &range);
 
-	/*
-	 * The kernel moves gpa and size on.  It may stop early, for a signal,
-	 * and is asked again for as long as that gets anywhere.
-	 */
-	do {
-		len = range.size;
-		kvm->sys->ioctl(kvm->sys, vcpu_fd, KVM_PRE_FAULT_MEMORY,
-				&range);
-	} while (range.size && range.size < len);
+	if (rc < 0)
+		return rc;
+	*gpa = range.gpa;
+	*len = range.size;
+	return 0;
 }
 
 int kvm_run(struct kvm *kvm, int vcpu_fd)

@@ -109,13 +109,14 @@ int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int fd, bool on);
 int kvm_post_port(struct kvm *kvm, uint16_t port);
 
 /*
- * Has KVM map [gpa, gpa + len), whole pages of RAM, as the vCPU would by
- * touching them one by one.  An optimization: it may do less than asked, and
- * does not fail.  Allocates what is not there yet.  Needs
- * KVM_CAP_PRE_FAULT_MEMORY (Documentation/virt/kvm/api.rst, 4.143), and of
- * private memory a sealed measurement.
+ * Has KVM map [*gpa, *gpa + *len), whole pages of RAM, as the vCPU would by
+ * touching them one by one, and moves both on by what it has done: it may stop
+ * early, for a signal.  Allocates what is not there yet.  0, or a bare negative
+ * errno without text if not even one page was done; -EINTR and -EAGAIN are not
+ * failures.  Needs KVM_CAP_PRE_FAULT_MEMORY (Documentation/virt/kvm/api.rst,
+ * 4.143), and of private memory a sealed measurement.
  */
-void kvm_pre_fault(struct kvm *kvm, int vcpu_fd, gpa_t gpa, uint64_t len);
+int kvm_pre_fault(struct kvm *kvm, int vcpu_fd, gpa_t *gpa, uint64_t *len);
 
 /*
  * Runs the vCPU until it exits.  0, or a bare negative errno without text:

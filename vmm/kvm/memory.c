@@ -68,6 +68,17 @@ void memory_destroy(struct memory *mem)
 
 #define WINDOW_PAGES 1024
 
+/* For as long as that gets anywhere. */
+static void pre_fault_stretch(struct kvm *kvm, int vcpu_fd, gpa_t gpa,
+			      uint64_t len)
+{
+	uint64_t left;
+
+	do {
+		left = len;
+	} while (!kvm_pre_fault(kvm, vcpu_fd, &gpa, &len) && len && len < left);
+}
+
 /* In stretches of pages that are allocated and of those that are not. */
 static void pre_fault_window(struct memory *mem, int vcpu_fd, gpa_t gpa,
 			     const uint8_t *allocated, uint64_t nr_pages)
@@ -79,8 +90,9 @@ static void pre_fault_window(struct memory *mem, int vcpu_fd, gpa_t gpa,
 			if ((allocated[end] ^ allocated[i]) & 1)
 				break;
 		if (allocated[i] & 1)
-			kvm_pre_fault(mem->kvm, vcpu_fd, gpa + i * PAGE_SIZE,
-				      (end - i) * PAGE_SIZE);
+			pre_fault_stretch(mem->kvm, vcpu_fd,
+					  gpa + i * PAGE_SIZE,
+					  (end - i) * PAGE_SIZE);
 	}
 }
 

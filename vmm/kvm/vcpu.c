@@ -197,6 +197,7 @@ static void *run_vcpu(void *arg)
 	unsigned int tries = 0;
 
 	vcpu->tid = gettid(); /* from here vcpu_kick() sends a signal */
+	prefault_run(vcpu);
 	while (vm->end == VM_RUNNING) {
 		struct vm_exit e;
 		int rc = kvm_run(&vm->kvm, vcpu->fd);

@@ -13,6 +13,7 @@
 #include "vmm/base/err.h"
 #include "vmm/kvm/exit.h"
 #include "vmm/kvm/memory.h"
+#include "vmm/kvm/prefault.h"
 
 #define VM_MAX_VCPUS 255
 
@@ -51,15 +52,20 @@ struct vm {
 	const struct cvm_ops *cvm;
 	/* As cvm says: */
 	bool faults_convert, translates_result;
+	uint64_t private_bit;
 	bool (*msr)(uint32_t index, bool write, uint64_t *value);
 	unsigned int nr_vcpus;
 	struct vcpu *vcpus;
 	bool launched; /* set only at the end of vm_launch() */
+	bool prefault_all;
+	struct prefault prefault;
 
 	_Atomic(enum vm_end) end;
 	char end_text[256]; /* written once, by who set end */
 	/* Called once, from any thread, when the VM has ended. */
 	void (*ended)(void *ctx);
+	/* Called from any vCPU's thread; of the RAM that was asked for. */
+	void (*prefaulted)(void *ctx, unsigned int percent);
 	void *ctx;
 };
 
@@ -69,6 +75,7 @@ struct vm_params {
 	const struct memory_range *ranges; /* guest RAM */
 	unsigned int nr_ranges;
 	unsigned int nr_vcpus; /* 1 to VM_MAX_VCPUS */
+	bool prefault; /* all of RAM is there before the first instruction */
 };
 
 /* Makes the VM, its RAM and its vCPUs.  On failure nothing is left behind. */
