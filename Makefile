@@ -29,8 +29,8 @@ obj    = $(addprefix $(B)/,$(addsuffix .o,$(basename $1)))
 prog  := vmm/main.c
 core  := $(filter-out $(prog),$(wildcard vmm/*.c vmm/*/*.c devices/*.c boot/*.c firmware/*.c))
 tests := $(filter-out tests/fuzz/% tests/bench/% tests/lab/% tests/abi/%,$(wildcard tests/*.c tests/*/*.c))
-ring  := $(B)/tests/bench/virtqueue
-alone := $(filter-out $(ring),$(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c tests/lab/*.c)))
+inner := $(B)/tests/bench/virtqueue $(B)/tests/bench/convert
+alone := $(filter-out $(inner),$(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c tests/lab/*.c)))
 guest := $(wildcard firmware/guest/*.c firmware/guest/*.S)
 fuzz  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 base  := $(call obj,$(core) firmware/blobs.S)
@@ -46,7 +46,7 @@ $(B)/cvmm: $(call obj,$(prog)) $(base) ; $(call link)
 # Only the tests compress; cvmm loads what it needs when it needs it.
 $(B)/tests/run: LDLIBS += $(shell pkg-config --libs check) -lzstd -llzma -llz4 -lz
 $(B)/tests/run: $(call obj,$(tests)) $(base) ; $(call link)
-$(ring): $(call obj,tests/bench/virtqueue.c) $(base) ; $(call link)
+$(inner): %: %.o $(base) ; $(call link)
 $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(base) ; $(call link)
 $(B)/fuzz/%: $(B)/tests/fuzz/fuzz_%.o $(base) ; $(call link,-fsanitize=fuzzer)
 
@@ -105,7 +105,7 @@ coverage-run: all $(B)/tests/run replay
 	$(Q)tests/coverage $(B)
 bench: bench-programs                   ## measure against peers and the floor
 	$(Q)tests/bench/run $(B)
-bench-programs: all $(B)/tests/bench/measure $(B)/tests/bench/floor $(ring)
+bench-programs: all $(B)/tests/bench/measure $(B)/tests/bench/floor $(inner)
 demo: all                               ## boot a Debian kernel and show it working
 	$(Q)tests/demo $(B)
 lint: need-build                        ## include directions, headers, sizes, scripts

@@ -4,10 +4,13 @@
  * the kernel for exactly what a VM of cvmm's kind consists of, in order, and
  * does nothing else: no options, no devices, no threads, no error texts.  Its
  * guest of three instructions runs in 64-bit mode and ends it through a port.
+ * sw is the VM type whose private memory nobody can map: what is shared of its
+ * RAM is in a file of its own, and nothing is private yet.
  *
- *	floor MEBIBYTES
+ *	floor MEBIBYTES [sw]
  */
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,14 +73,24 @@ static void add_slot(int vm, int gmem, uint8_t *ram, uint64_t gpa, uint64_t off,
 	must(ioctl(vm, KVM_SET_USER_MEMORY_REGION2, &region));
 }
 
-static uint8_t *add_ram(int vm, uint64_t len)
+static int create_shared(uint64_t len)
+{
+	int fd = must(memfd_create("floor", MFD_CLOEXEC));
+
+	must(ftruncate(fd, (off_t)len));
+	return fd;
+}
+
+static uint8_t *add_ram(int vm, uint64_t len, bool sw)
 {
 	struct kvm_create_guest_memfd create = {
 		.size = len,
-		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
+		.flags = sw ? 0
+			    : GUEST_MEMFD_FLAG_MMAP |
+					 GUEST_MEMFD_FLAG_INIT_SHARED,
 	};
 	int gmem = must(ioctl(vm, KVM_CREATE_GUEST_MEMFD, &create));
-	uint8_t *ram = must_map(gmem, len);
+	uint8_t *ram = must_map(sw ? create_shared(len) : gmem, len);
 	uint64_t low = len < X86_HOLE ? len : X86_HOLE;
 
 	add_slot(vm, gmem, ram, 0, 0, low);
@@ -132,16 +145,18 @@ static void set_registers(int vcpu)
 
 int main(int argc, char **argv)
 {
-	uint64_t mib = argc == 2 ? strtoull(argv[1], NULL, 10) : 0;
+	uint64_t mib = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
+	bool sw = argc > 2 && !strcmp(argv[2], "sw");
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP };
 	struct kvm_run *run;
 	int kvm, vm, vcpu;
 
 	must(mib ? 0 : -1);
 	kvm = must(open("/dev/kvm", O_RDWR | O_CLOEXEC));
-	vm = must(ioctl(kvm, KVM_CREATE_VM, KVM_X86_DEFAULT_VM));
+	vm = must(ioctl(kvm, KVM_CREATE_VM,
+			sw ? KVM_X86_SW_PROTECTED_VM : KVM_X86_DEFAULT_VM));
 	must(ioctl(vm, KVM_ENABLE_CAP, &split));
-	load(add_ram(vm, mib << 20));
+	load(add_ram(vm, mib << 20, sw));
 	vcpu = must(ioctl(vm, KVM_CREATE_VCPU, 0));
 	run = must_map(vcpu,
 		       (uint64_t)must(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0)));
