@@ -189,6 +189,7 @@ int main(int argc, char **argv)
 	static struct vm vms[] = { { .name = "cvmm", .convert = convert },
 				   { .name = "bare", .convert = bare } };
 
+	setvbuf(stdout, NULL, _IOLBF, 0); /* the lab may die */
 	create(&vms[0]);
 	create(&vms[1]);
 	for (unsigned int i = 0; i < ARRAY_SIZE(whats); i++)
