@@ -55,6 +55,29 @@ static void scrub_rings(const struct virtqueue *q)
 	guest_scrub(q->mem, l->used, USED_LEN(l));
 }
 
+/* Nothing of a head is used any more. */
+static void let_go(struct virtqueue *q, uint16_t head)
+{
+	if (!q->heads)
+		return;
+	guest_unpin(q->mem, &q->heads[head].pins);
+	q->heads[head].in_window = 0;
+}
+
+/* A request that has been taken whole, and that given back. */
+static void begin(struct virtqueue *q, uint16_t head)
+{
+	if (q->heads && q->heads[head].in_window)
+		window_begin(q->mem->window, q->heads[head].in_window);
+}
+
+static void give_back(struct virtqueue *q, uint16_t head)
+{
+	if (q->heads && q->heads[head].in_window)
+		window_end(q->mem->window, q->heads[head].in_window);
+	let_go(q, head);
+}
+
 int virtq_start(struct virtqueue *q, const struct guest_mem *mem,
 		const struct virtq_layout *layout, bool event_idx)
 {
@@ -84,7 +107,7 @@ int virtq_start(struct virtqueue *q, const struct guest_mem *mem,
 void virtq_stop(struct virtqueue *q)
 {
 	for (unsigned int i = 0; q->heads && i < q->layout.size; i++)
-		guest_unpin(q->mem, &q->heads[i]);
+		give_back(q, (uint16_t)i);
 	if (q->heads && atomic_load(&q->mem->pages->turned) != q->turned)
 		scrub_rings(q);
 	free(q->heads);
@@ -111,16 +134,18 @@ static bool is_usable(struct virtqueue *q)
 	return false;
 }
 
-/* What a request in flight uses; nobody looks at it where all is shared. */
-static struct pages_pins *pins_of(struct virtqueue *q, uint16_t head)
+/* What a descriptor names, for a request of head; NULL: it must not be used. */
+static void *take(struct virtqueue *q, uint16_t head,
+		  const struct vring_desc *d)
 {
-	return q->heads ? &q->heads[head] : NULL;
-}
+	struct virtq_head *h = q->heads ? &q->heads[head] : NULL;
+	void *host = guest_pin(q->mem, d->addr, d->len, h ? &h->pins : NULL);
 
-static void unpin(struct virtqueue *q, uint16_t head)
-{
-	if (q->heads)
-		guest_unpin(q->mem, &q->heads[head]);
+	if (!host || !h || !q->mem->window)
+		return host;
+	return window_admits(q->mem->window, d->addr, d->len, &h->in_window)
+		       ? host
+		       : NULL;
 }
 
 /* Adds one buffer to the chain. */
@@ -132,7 +157,7 @@ static int add(struct virtqueue *q, struct virtq_chain *c,
 
 	if (i == VIRTQ_MAX_SEGMENTS || !d->len)
 		return -EPROTO;
-	host = guest_pin(q->mem, d->addr, d->len, pins_of(q, c->head));
+	host = take(q, c->head, d);
 	if (!host)
 		return -EPROTO;
 	c->iov[i] = (struct iovec){ host, d->len };
@@ -188,9 +213,10 @@ static int collect(struct virtqueue *q, struct virtq_chain *c)
 
 	if (rc || !(indirect.flags & VRING_DESC_F_INDIRECT))
 		return rc;
-	table = guest_pin(q->mem, indirect.addr, indirect.len,
-			  pins_of(q, c->head));
-	if (!table || !indirect.len || indirect.len % sizeof(indirect))
+	if (!indirect.len || indirect.len % sizeof(indirect))
+		return -EPROTO;
+	table = take(q, c->head, &indirect);
+	if (!table)
 		return -EPROTO;
 	return follow(q, c, table, indirect.len / sizeof(indirect), 0, NULL);
 }
@@ -216,20 +242,22 @@ int virtq_pop(struct virtqueue *q, struct virtq_chain *c)
 	c->nr_out = c->nr_in = 0;
 	c->out_len = c->in_len = 0;
 	/* In use: a driver that gives it twice has lost count. */
-	if (q->heads && (c->head >= q->layout.size || q->heads[c->head].groups))
+	if (q->heads &&
+	    (c->head >= q->layout.size || q->heads[c->head].pins.groups))
 		return -EPROTO;
 	rc = collect(q, c);
 	if (rc) {
-		unpin(q, c->head);
+		let_go(q, c->head);
 		return rc;
 	}
+	begin(q, c->head);
 	q->next_avail++;
 	return 1;
 }
 
 void virtq_unpop(struct virtqueue *q, uint16_t head)
 {
-	unpin(q, head);
+	give_back(q, head);
 	q->next_avail--;
 }
 
@@ -238,7 +266,7 @@ void virtq_fill(struct virtqueue *q, uint16_t head, uint32_t written)
 	struct vring_used_elem *e;
 	struct vring_used *used;
 
-	unpin(q, head);
+	give_back(q, head);
 	if (!is_usable(q))
 		return;
 	used = q->used;

@@ -20,6 +20,12 @@ struct virtq_layout { /* what the driver configures */
 	gpa_t desc, avail, used;
 };
 
+/* What a request in flight uses, where memory may turn private. */
+struct virtq_head {
+	struct pages_pins pins;
+	uint64_t in_window; /* bytes of its buffers, descriptors included */
+};
+
 struct virtqueue {
 	const struct guest_mem *mem; /* NULL: not started */
 	struct virtq_layout layout;
@@ -28,9 +34,8 @@ struct virtqueue {
 	uint16_t notified; /* next_used when the driver was last told */
 	/* The rings, guest memory: only virtqueue.c looks at them. */
 	void *desc, *avail, *used;
-	/* Where memory may turn private: what each head in flight uses. */
-	struct pages_pins *heads;
-	unsigned int turned; /* pages.turned when the rings were shared */
+	struct virtq_head *heads; /* NULL: no memory turns private */
+	unsigned int turned;      /* pages.turned when the rings were shared */
 };
 
 /*
@@ -56,7 +61,8 @@ void virtq_stop(struct virtqueue *q);
 
 /*
  * Takes the next request.  1, 0 when there is none, -EPROTO: the driver broke
- * the rules; one is to have its rings and buffers shared with us.
+ * the rules; one is to have its rings and buffers shared with us, and, if the
+ * window is strict, buffers and indirect tables inside of that.
  */
 int virtq_pop(struct virtqueue *q, struct virtq_chain *c);
 

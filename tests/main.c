@@ -9,6 +9,7 @@
 /* clang-format off */
 static Suite *(*const suites[])(void) = {
 	base_suite,
+	window_suite,
 	acpi_suite,
 	power_suite,
 	blobs_suite,

@@ -5,6 +5,7 @@
 #include <check.h>
 
 Suite *base_suite(void);
+Suite *window_suite(void);
 Suite *acpi_suite(void);
 Suite *power_suite(void);
 Suite *blobs_suite(void);

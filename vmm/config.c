@@ -11,7 +11,9 @@
 #include "vmm/base/err.h"
 #include "vmm/base/util.h"
 #include "vmm/config_key.h"
+#include "vmm/cvm/cvm.h"
 #include "vmm/ini.h"
+#include "vmm/kvm/store.h"
 #include "vmm/suggest.h"
 
 /* Does name fit pattern, in which one '*' stands for a name without dots? */
@@ -214,6 +216,43 @@ static int check_disks(const struct config_list *disks)
 	return 0;
 }
 
+/* Devices whose queues others serve: nobody looks at their buffers. */
+static int check_window_devices(const struct config *config)
+{
+	const char *what = config->vsock_cid      ? "vsock"
+			   : config->shares.count ? "shares"
+						  : NULL;
+
+	for (unsigned int i = 0; !what && i < config->nets.count; i++) {
+		const struct config_net *n = config->nets.items[i];
+
+		if (n->vhost)
+			what = "networks with vhost";
+	}
+	return what ? err_set(-EINVAL,
+			      "memory.window = strict does not go with %s, "
+			      "whose buffers cvmm does not see: leave that "
+			      "out, or set memory.window = report",
+			      what)
+		    : 0;
+}
+
+static int check_window(const struct config *config)
+{
+	const struct cvm_ops *cvm = cvm_find(config->cvm);
+
+	if (config->window != WINDOW_STRICT)
+		return 0;
+	/* One that cannot be launched is refused for that. */
+	if (cvm->import && !(cvm->store && cvm->store->has_private))
+		return err_set(-EINVAL,
+			       "memory.window = strict is for private memory, "
+			       "and vm.cvm = %s has none: set another vm.cvm, "
+			       "or memory.window = report",
+			       cvm->name);
+	return check_window_devices(config);
+}
+
 int config_check(const struct config *config)
 {
 	int rc;
@@ -230,7 +269,8 @@ int config_check(const struct config *config)
 	if (config->balloon_size && config->balloon_size >= config->memory)
 		return err_set(-EINVAL, "balloon.size leaves nothing of "
 					"vm.memory: make it smaller");
-	return expect_check(&config->expect);
+	rc = check_window(config);
+	return rc ? rc : expect_check(&config->expect);
 }
 
 /* What the items of a list own: the strings that keys have set. */

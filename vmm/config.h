@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "vmm/base/window.h"
 #include "vmm/config_list.h"
 #include "vmm/expect.h"
 
@@ -57,6 +58,7 @@ struct config {
 	enum config_backing backing;
 	uint64_t swiotlb; /* bytes; 0: auto */
 	enum config_switch prefault;
+	enum window_mode window;
 	enum config_switch rng;
 	uint64_t vsock_cid; /* 0: no vsock */
 	enum config_switch balloon;

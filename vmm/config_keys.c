@@ -15,6 +15,7 @@ static const char *const decompress_names[] = { "auto", "guest" };
 static const char *const switch_names[] = { "no", "yes" };
 static const char *const net_mode_names[] = { "tap", "user" };
 static const char *const console_names[] = { "serial", "virtio" };
+static const char *const window_names[] = { "off", "report", "strict" };
 static const char *const backing_names[] = { "guest_memfd", "memfd" };
 
 #define CHOICES(names)                                            \
@@ -25,6 +26,7 @@ static const char *const backing_names[] = { "guest_memfd", "memfd" };
 CHOICES(reboot_names)
 CHOICES(decompress_names)
 CHOICES(backing_names)
+CHOICES(window_names)
 CHOICES(switch_names)
 CHOICES(net_mode_names)
 CHOICES(console_names)
@@ -108,6 +110,12 @@ const struct config_key config_keys[] = {
 	  .help = "Whether all of guest memory is allocated before the guest "
 		  "starts, by the threads of its CPUs.  A host that cannot "
 		  "does not start it." },
+	{ "memory.window", config_set_enum, FIELD(window), "report",
+	  .choice = window_names_choice,
+	  .help = "That pool, the shared window, is recognised (report) and "
+		  "shown by 'cvmm stat'; with strict devices take no buffers "
+		  "from elsewhere, which is for devices that cvmm serves "
+		  "itself: no vsock, shares, or networks with vhost." },
 	{ "disk.*.path", config_set_path, ITEM(disks, struct config_disk, path),
 	  .kind = "path",
 	  .help = "A raw disk image or block device, as a virtio disk." },

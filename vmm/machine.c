@@ -159,6 +159,7 @@ static int create_vm(struct machine *m, struct kvm_sys *sys,
 		.nr_ranges = map->nr_ram,
 		.nr_vcpus = (unsigned int)c->cpus,
 		.prefault = c->prefault,
+		.window = c->window,
 	};
 	int rc;
 
@@ -317,9 +318,11 @@ static void report_window(const struct machine *m)
 	const struct window_run run = window_get(&mem->window);
 
 	log_debug("%s: shared window: %" PRIu64 " KiB at %#" PRIx64
-		  " in %u of %" PRIu64 " calls to share",
+		  " in %u of %" PRIu64 " calls to share; at most %" PRIu64
+		  " KiB of it in use, %" PRIu64 " descriptors refused",
 		  m->config->name, run.len / (uint64_t)KIB, run.base, run.calls,
-		  mem->counts.calls[false][CONVERT_ASKED]);
+		  mem->counts.calls[false][CONVERT_ASKED],
+		  mem->window.high_water / (uint64_t)KIB, mem->window.refused);
 }
 
 static void report(const struct machine *m)
@@ -336,7 +339,7 @@ static void report(const struct machine *m)
 		  m->config->name, vm->memory.len,
 		  memory_allocated(&vm->memory, true),
 		  memory_allocated(&vm->memory, false), vm->memory.store->name);
-	if (vm->memory.guest.pages)
+	if (vm->memory.guest.window)
 		report_window(m);
 	log_debug("%s: exits: %" PRIu64 " pio, %" PRIu64 " mmio, %" PRIu64
 		  " interrupted; accesses to nothing: %lu pio, %lu mmio",

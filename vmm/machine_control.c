@@ -52,15 +52,24 @@ static void stat_conversions(struct figures *f, const struct convert_count *c)
 }
 
 /* Where Linux does its I/O through: see window.h. */
-static void stat_window(struct figures *f, struct window *w)
+static void stat_window(struct figures *f, const struct memory *mem)
 {
+	static struct window none;
+	struct window *w = mem->guest.window ? mem->guest.window : &none;
 	const struct window_run run = window_get(w);
 
 	figures_group(f, "window");
+	figures_text(f, "mode",
+		     w == &none  ? "off"
+		     : w->strict ? "strict"
+				 : "report");
 	figures_number(f, "base", run.base);
 	figures_number(f, "size", run.len);
 	figures_number(f, "calls", run.calls);
 	figures_number(f, "aligned", (run.base | run.len) % PAGES_BLOCK == 0);
+	figures_number(f, "in_use", w->in_use);
+	figures_number(f, "high_water", w->high_water);
+	figures_number(f, "refused", w->refused);
 	figures_group_end(f);
 }
 
@@ -115,7 +124,7 @@ static void print_stat(const struct machine_control *c, FILE *out, bool json)
 		       (uint64_t)(util_now_ms() - c->since));
 	stat_memory(&f, mem);
 	stat_conversions(&f, &mem->counts);
-	stat_window(&f, &mem->window);
+	stat_window(&f, mem);
 	stat_exits(&f, c->vm);
 	stat_devices(&f, c->devices);
 	figures_end(&f);

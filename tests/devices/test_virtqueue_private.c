@@ -18,6 +18,7 @@ static struct fake_queue driver;
 static struct virtqueue q;
 static struct virtq_chain c;
 static struct pages pages;
+static struct window window; /* where a test has it looked for */
 
 static void discard(void *ctx, uint64_t off, uint64_t len)
 {
@@ -59,6 +60,7 @@ static void setup(void)
 			 0);
 	pages.discard = discard;
 	guest.mem.pages = &pages;
+	memset(&window, 0, sizeof(window));
 	guest.next = FAKE_LOW + 0x10000;
 	fake_queue_init(&driver, &guest, SIZE);
 	ck_assert_int_eq(virtq_start(&q, &guest.mem, &driver.layout, false), 0);
@@ -74,6 +76,7 @@ static void teardown(void)
 					  pages.groups[i].count[1],
 				  0);
 	ck_assert_uint_eq(pages.waiting, 0);
+	ck_assert_uint_eq(window.in_use, 0);
 	pages_destroy(&pages);
 	pages_destroy(&pages);
 	fake_guest_destroy(&guest);
@@ -203,6 +206,137 @@ START_TEST(rejects_a_head_that_is_in_use)
 }
 END_TEST
 
+/* ---- The window, of which the rings are no part ---- */
+
+#define WINDOW_LEN (4 * PAGE_SIZE) /* from BUF */
+#define OUTSIDE (FAKE_LOW + 0x40000)
+
+static void keep_window(bool strict)
+{
+	window.strict = strict;
+	window.longest = (struct window_run){ BUF, WINDOW_LEN, 1 };
+	window.span = BUF / PAGE_SIZE << 32 | WINDOW_LEN / PAGE_SIZE;
+	guest.mem.window = &window;
+}
+
+static void forget_window(void)
+{
+	window_forget(&window, BUF, PAGE_SIZE);
+}
+
+static const struct {
+	struct fake_buf bufs[2];
+	bool good;
+} placed[] = {
+	{ { { BUF, 16, false }, { BUF + PAGE_SIZE, 16, true } }, true },
+	{ { { BUF, 16, false }, { BUF, WINDOW_LEN, true } }, true },
+	{ { { OUTSIDE, 16, false }, { BUF, 16, true } }, false },
+	{ { { BUF, 16, false }, { OUTSIDE, 16, true } }, false },
+	{ { { BUF - 1, 2, false }, { BUF, 16, true } }, false },
+	{ { { BUF, 16, false }, { BUF + WINDOW_LEN - 1, 2, true } }, false },
+	{ { { BUF, 16, false }, { BUF, WINDOW_LEN + 1, true } }, false },
+};
+
+/* The same in a table, which is inside. */
+static void add_indirect(const struct fake_buf *bufs, gpa_t table)
+{
+	gpa_t next = guest.next;
+
+	guest.next = table;
+	fake_queue_add_indirect(&driver, bufs, 2);
+	guest.next = next;
+}
+
+START_TEST(strict_serves_the_window_only)
+{
+	const struct fake_buf *bufs = placed[_i / 2].bufs;
+	bool good = placed[_i / 2].good;
+
+	keep_window(true);
+	if (_i % 2)
+		add_indirect(bufs, BUF + 2 * PAGE_SIZE);
+	else
+		fake_queue_add(&driver, bufs, 2);
+	ck_assert_int_eq(virtq_pop(&q, &c), good ? 1 : -EPROTO);
+	ck_assert_uint_eq(window.refused, good ? 0 : 1);
+	ck_assert_uint_eq(window.high_water != 0, good);
+	/* What is not strict serves them all. */
+	keep_window(false);
+	if (!good)
+		ck_assert_int_eq(virtq_pop(&q, &c), 1);
+	ck_assert_uint_eq(window.refused, good ? 0 : 1);
+}
+END_TEST
+
+START_TEST(strict_wants_tables_inside_too)
+{
+	keep_window(true);
+	add_indirect(two, OUTSIDE);
+	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
+	ck_assert_uint_eq(window.refused, 1);
+}
+END_TEST
+
+START_TEST(strict_refuses_all_while_there_is_no_window)
+{
+	keep_window(true);
+	forget_window();
+	fake_queue_add(&driver, two, 2);
+	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
+	ck_assert_uint_eq(window.refused, 1);
+	keep_window(true);
+	ck_assert_int_eq(virtq_pop(&q, &c), 1);
+}
+END_TEST
+
+/* What is private is no matter of the window. */
+START_TEST(strict_does_not_count_what_is_refused_anyway)
+{
+	const struct fake_buf buf = { OUTSIDE, 16, true };
+
+	keep_window(true);
+	make_private(OUTSIDE);
+	fake_queue_add(&driver, &buf, 1);
+	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
+	ck_assert_uint_eq(window.refused, 0);
+}
+END_TEST
+
+START_TEST(counts_what_requests_use_of_the_window)
+{
+	const struct fake_buf one = { BUF, 100, true };
+	const struct fake_buf half[] = { { OUTSIDE, 50, false },
+					 { BUF, 1, true } };
+	uint16_t first, second;
+
+	keep_window(false);
+	first = fake_queue_add(&driver, two, 2);
+	second = fake_queue_add(&driver, &one, 1);
+	fake_queue_add(&driver, half, 2);
+	ck_assert_int_eq(virtq_pop(&q, &c), 1);
+	ck_assert_uint_eq(window.in_use, 32);
+	ck_assert_int_eq(virtq_pop(&q, &c), 1);
+	ck_assert_uint_eq(window.in_use, 132);
+	virtq_unpop(&q, second);
+	ck_assert_uint_eq(window.in_use, 32);
+	ck_assert_int_eq(virtq_pop(&q, &c), 1);
+	forget_window(); /* what has begun ends as it began */
+	virtq_push(&q, first, 0);
+	ck_assert_uint_eq(window.in_use, 100);
+	ck_assert_int_eq(virtq_pop(&q, &c), 1);
+	ck_assert_uint_eq(window.in_use, 100);
+	keep_window(false);
+	virtq_push(&q, second, 0);
+	ck_assert_uint_eq(window.in_use, 0);
+	add_indirect(two, BUF + PAGE_SIZE);
+	ck_assert_int_eq(virtq_pop(&q, &c), 1);
+	ck_assert_uint_eq(window.in_use, 64); /* two descriptors, 32 bytes */
+	ck_assert_uint_eq(window.high_water, 132);
+	virtq_stop(&q);
+	ck_assert_uint_eq(window.in_use, 0);
+}
+END_TEST
+
 START_TEST(a_device_that_ends_lets_go_of_what_it_holds)
 {
 	struct fake_driver *d = fake_driver_new(toy_create, NULL);
@@ -239,6 +373,12 @@ Suite *virtqueue_private_suite(void)
 		tc, what_turned_private_in_flight_is_freed_when_given_back, 0,
 		2);
 	tcase_add_test(tc, rejects_a_head_that_is_in_use);
+	tcase_add_loop_test(tc, strict_serves_the_window_only, 0,
+			    2 * ARRAY_SIZE(placed));
+	tcase_add_test(tc, strict_wants_tables_inside_too);
+	tcase_add_test(tc, strict_refuses_all_while_there_is_no_window);
+	tcase_add_test(tc, strict_does_not_count_what_is_refused_anyway);
+	tcase_add_test(tc, counts_what_requests_use_of_the_window);
 	tcase_add_test(tc, a_device_that_ends_lets_go_of_what_it_holds);
 	suite_add_tcase(s, tc);
 	return s;

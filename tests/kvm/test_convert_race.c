@@ -31,6 +31,7 @@ static void setup(void)
 	ck_assert_int_eq(kvm_open(&kvm, &fake.sys), 0);
 	ck_assert_int_eq(kvm_create_vm(&kvm, KVM_X86_SW_PROTECTED_VM), 0);
 	ck_assert_int_eq(memory_init(&mem, &kvm, &store_two, &ram, 1), 0);
+	memory_keep_window(&mem, WINDOW_REPORT);
 	failed = 0;
 	converting = NR_CONVERTERS;
 }
@@ -102,6 +103,17 @@ static void check_stores(void)
 					 !fake_is_private(&fake, gpa));
 }
 
+/* What turns private is in no window, nor would be in one that grows. */
+static void check_window(void)
+{
+	const struct window_run *runs[] = { &mem.window.last,
+					    &mem.window.longest };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(runs); i++)
+		ck_assert_ptr_nonnull(
+			guest_at(&mem.guest, runs[i]->base, runs[i]->len));
+}
+
 START_TEST(no_page_is_in_both_stores_when_io_has_ended)
 {
 	pthread_t threads[NR_CONVERTERS + NR_DEVICES];
@@ -125,6 +137,7 @@ START_TEST(no_page_is_in_both_stores_when_io_has_ended)
 		ck_assert(!g->now && !g->next);
 	}
 	check_stores();
+	check_window();
 	for (gpa_t gpa = 0; gpa < LEN; gpa += PAGE_SIZE)
 		shared += guest_at(&mem.guest, gpa, PAGE_SIZE) ? PAGE_SIZE : 0;
 	/* What has changed one way and not back is what there is. */

@@ -126,6 +126,22 @@ START_TEST(recognises_the_window)
 	ck_assert_uint_eq(run.base, 3 * BLOCK);
 	ck_assert_uint_eq(run.len, 4 * BLOCK);
 	ck_assert_uint_eq(run.calls, 4);
+	/* Pages of it that turn private end it. */
+	ck_assert_int_eq(convert(4 * BLOCK, PAGE_SIZE, true), 0);
+	ck_assert_uint_eq(window_get(&mem.window).len, 0);
+	ck_assert_int_eq(convert(3 * BLOCK, 2 * BLOCK, false), 0);
+	ck_assert_uint_eq(window_get(&mem.window).len, 2 * BLOCK);
+}
+END_TEST
+
+START_TEST(looks_for_no_window_if_it_is_not_to)
+{
+	mem.guest.window = NULL;
+	memory_keep_window(&mem, WINDOW_OFF);
+	ck_assert_ptr_null(mem.guest.window);
+	ck_assert_int_eq(convert(BLOCK, 2 * BLOCK, false), 0);
+	ck_assert_int_eq(convert(BLOCK, 2 * BLOCK, true), 0);
+	ck_assert_uint_eq(mem.window.last.calls, 0);
 }
 END_TEST
 
@@ -268,6 +284,7 @@ Suite *emulated_suite(void)
 	tcase_add_test(views, the_first_mib_stays_one);
 	tcase_add_test(views, nothing_is_backed_twice);
 	tcase_add_test(views, recognises_the_window);
+	tcase_add_test(views, looks_for_no_window_if_it_is_not_to);
 	tcase_add_test(views, refuses_ram_that_reaches_the_bit);
 	suite_add_tcase(s, views);
 	tcase_add_loop_test(told, says_sev_on_any_cpu, 0, 2);

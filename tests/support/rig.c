@@ -186,6 +186,7 @@ void rig_memory_init(struct memory *mem, struct kvm *kvm, struct fake_kvm *fake,
 	ck_assert_int_eq(kvm_open(kvm, &fake->sys), 0);
 	ck_assert_int_eq(kvm_create_vm(kvm, vm_type), 0);
 	ck_assert_int_eq(memory_init(mem, kvm, store, two, 2), 0);
+	memory_keep_window(mem, WINDOW_REPORT);
 }
 
 void rig_memory_free(struct memory *mem, struct kvm *kvm,

@@ -131,6 +131,7 @@ START_TEST(has_the_defaults_of_the_table)
 	ck_assert_int_eq(config.decompress, CONFIG_DECOMPRESS_AUTO);
 	ck_assert_int_eq(config.backing, CONFIG_BACKING_GUEST_MEMFD);
 	ck_assert_uint_eq(config.swiotlb, 0);
+	ck_assert_int_eq(config.window, WINDOW_REPORT);
 	ck_assert_uint_eq(config.expect.timeout_ms, 60000);
 	config_destroy(&config);
 	config_destroy(&config);
@@ -146,6 +147,7 @@ START_TEST(reads_every_key)
 		"restart_interval = 0s\n"
 		"[boot]\nkernel = /k\ninitrd = sub/i\ncmdline = quiet\n"
 		"decompress = guest\n[memory]\nbacking = memfd\nswiotlb = 32M\n"
+		"window = strict\n"
 		"[expect]\nline.1 = x\ntype.1 = y\nnever.1 = z\n"
 		"message.1 = m\nstatus = 3\ntimeout = 1500ms\n"
 		"requires = /dev/null\n");
@@ -162,6 +164,7 @@ START_TEST(reads_every_key)
 	ck_assert_int_eq(config.decompress, CONFIG_DECOMPRESS_GUEST);
 	ck_assert_int_eq(config.backing, CONFIG_BACKING_MEMFD);
 	ck_assert_uint_eq(config.swiotlb, 32 * MIB);
+	ck_assert_int_eq(config.window, WINDOW_STRICT);
 	ck_assert_uint_eq(config.expect.lines.count, 1);
 	ck_assert_uint_eq(config.expect.never.count, 1);
 	ck_assert_uint_eq(config.expect.inputs.count, 1);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "vmm/base/pages.h"
+#include "vmm/base/window.h"
 
 #define GUEST_MAX_REGIONS 4
 
@@ -27,7 +28,8 @@ struct guest_region {
 struct guest_mem { /* filled by vmm/kvm/memory.c, sorted by base */
 	unsigned int count;
 	struct guest_region regions[GUEST_MAX_REGIONS];
-	struct pages *pages; /* NULL: the host may touch all of it */
+	struct pages *pages;   /* NULL: the host may touch all of it */
+	struct window *window; /* NULL, as without pages: nobody looks for it */
 };
 
 /*

@@ -68,8 +68,11 @@ static int convert_run(struct memory *mem, const struct part *p,
 	uint64_t len = nr * PAGE_SIZE;
 	int rc;
 
-	if (p->to_private)
+	if (p->to_private) {
 		pages_set(&mem->pages, p->block, false, first, nr);
+		if (mem->guest.window)
+			window_forget(mem->guest.window, gpa, len);
+	}
 	rc = tell_kvm(mem, gpa, len, p->to_private);
 	if (rc) {
 		pages_set(&mem->pages, p->block, p->to_private, first, nr);
@@ -153,6 +156,17 @@ static int convert_range(struct memory *mem, gpa_t gpa, uint64_t off,
 	return rc;
 }
 
+/*
+ * What somebody turns private meanwhile is in no window: either he finds it
+ * noted, or this finds it private.
+ */
+static void note_shared(struct memory *mem, gpa_t gpa, uint64_t len)
+{
+	window_note(mem->guest.window, gpa, len);
+	if (!guest_at(&mem->guest, gpa, len))
+		window_forget(mem->guest.window, gpa, len);
+}
+
 int memory_convert(struct memory *mem, gpa_t gpa, uint64_t len, bool to_private,
 		   enum convert_origin origin)
 {
@@ -180,8 +194,8 @@ int memory_convert(struct memory *mem, gpa_t gpa, uint64_t len, bool to_private,
 		count(&mem->counts.refused, 1);
 		rc = -EINVAL;
 	}
-	if (!rc && !to_private && origin == CONVERT_ASKED)
-		window_note(&mem->window, gpa, len);
+	if (!rc && !to_private && origin == CONVERT_ASKED && mem->guest.window)
+		note_shared(mem, gpa, len);
 	return rc;
 }
 

@@ -66,6 +66,14 @@ void memory_destroy(struct memory *mem)
 	*mem = (struct memory){ .gmem_fd = -1, .memfd = -1 };
 }
 
+void memory_keep_window(struct memory *mem, enum window_mode mode)
+{
+	if (mode == WINDOW_OFF || !mem->guest.pages)
+		return;
+	mem->window.strict = mode == WINDOW_STRICT;
+	mem->guest.window = &mem->window;
+}
+
 #define WINDOW_PAGES 1024
 
 /* For as long as that gets anywhere. */

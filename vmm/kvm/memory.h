@@ -10,7 +10,6 @@
 #include "vmm/kvm/convert.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/store.h"
-#include "vmm/kvm/window.h"
 
 struct memory_range {
 	gpa_t gpa;
@@ -43,6 +42,12 @@ int memory_init(struct memory *mem, struct kvm *kvm,
 		const struct store_ops *store,
 		const struct memory_range *ranges, unsigned int nr_ranges);
 void memory_destroy(struct memory *mem); /* twice is fine */
+
+/*
+ * Has the shared window looked for; before any vCPU and any device.  Where no
+ * memory is private there is none.
+ */
+void memory_keep_window(struct memory *mem, enum window_mode mode);
 
 /*
  * Has KVM map what is allocated of [gpa, gpa + len), whole pages of one memslot

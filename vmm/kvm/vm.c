@@ -50,6 +50,8 @@ static int build(struct vm *vm, const struct vm_params *p)
 	if (!rc)
 		rc = memory_init(&vm->memory, &vm->kvm, store, p->ranges,
 				 p->nr_ranges);
+	if (!rc)
+		memory_keep_window(&vm->memory, p->window);
 	if (!rc && store->has_private)
 		rc = kvm_enable_cap(&vm->kvm, KVM_CAP_EXIT_HYPERCALL,
 				    "KVM_CAP_EXIT_HYPERCALL",

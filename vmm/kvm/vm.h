@@ -76,6 +76,7 @@ struct vm_params {
 	unsigned int nr_ranges;
 	unsigned int nr_vcpus; /* 1 to VM_MAX_VCPUS */
 	bool prefault; /* all of RAM is there before the first instruction */
+	enum window_mode window;
 };
 
 /* Makes the VM, its RAM and its vCPUs.  On failure nothing is left behind. */
