@@ -46,6 +46,7 @@ static Suite *(*const suites[])(void) = {
 	launch_suite,
 	convert_suite,
 	emulated_suite,
+	huge_suite,
 	convert_race_suite,
 	launch_device_suite,
 	cpuid_suite,

@@ -42,6 +42,7 @@ Suite *fake_vcpu_suite(void);
 Suite *launch_suite(void);
 Suite *convert_suite(void);
 Suite *emulated_suite(void);
+Suite *huge_suite(void);
 Suite *convert_race_suite(void);
 Suite *launch_device_suite(void);
 Suite *cpuid_suite(void);

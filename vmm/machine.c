@@ -22,6 +22,7 @@
 #include "vmm/base/log.h"
 #include "vmm/cvm/cvm.h"
 #include "vmm/device_set.h"
+#include "vmm/kvm/huge.h"
 #include "vmm/kvm/posted.h"
 #include "vmm/kvm/sweep.h"
 #include "vmm/kvm/vcpu.h"
@@ -318,10 +319,12 @@ static void report_window(const struct machine *m)
 	const struct window_run run = window_get(&mem->window);
 
 	log_debug("%s: shared window: %" PRIu64 " KiB at %#" PRIx64
-		  " in %u of %" PRIu64 " calls to share; at most %" PRIu64
-		  " KiB of it in use, %" PRIu64 " descriptors refused",
+		  " in %u of %" PRIu64 " calls to share; %" PRIu64
+		  " KiB in huge pages, at most %" PRIu64 " KiB in use, %" PRIu64
+		  " descriptors refused",
 		  m->config->name, run.len / (uint64_t)KIB, run.base, run.calls,
 		  mem->counts.calls[false][CONVERT_ASKED],
+		  huge_mapped(mem) / (uint64_t)KIB,
 		  mem->window.high_water / (uint64_t)KIB, mem->window.refused);
 }
 

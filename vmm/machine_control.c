@@ -9,6 +9,7 @@
 #include "vmm/base/log.h"
 #include "vmm/cvm/cvm.h"
 #include "vmm/figures.h"
+#include "vmm/kvm/huge.h"
 #include "vmm/kvm/proof.h"
 
 static void stat_memory(struct figures *f, struct memory *mem)
@@ -67,6 +68,7 @@ static void stat_window(struct figures *f, const struct memory *mem)
 	figures_number(f, "size", run.len);
 	figures_number(f, "calls", run.calls);
 	figures_number(f, "aligned", (run.base | run.len) % PAGES_BLOCK == 0);
+	figures_number(f, "huge", huge_mapped(mem));
 	figures_number(f, "in_use", w->in_use);
 	figures_number(f, "high_water", w->high_water);
 	figures_number(f, "refused", w->refused);

@@ -269,7 +269,6 @@ static int fake_ioctl(struct kvm_sys *sys, int fd, unsigned long req, void *arg)
 static void *map_any(struct fake_kvm *fake, int fd, size_t len)
 {
 	struct fake_fd *f = fake_find_fd(fake, fd);
-	int flags = MAP_SHARED | MAP_NORESERVE;
 	void *p;
 
 	if (f && f->kind == FAKE_GMEM) {
@@ -281,11 +280,15 @@ static void *map_any(struct fake_kvm *fake, int fd, size_t len)
 		errno = EINVAL;
 		if (len > fake->run_size)
 			return NULL;
-		flags |= MAP_ANONYMOUS;
-		fd = -1;
 	}
-	p = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, fd, 0);
-	if (p == MAP_FAILED)
+	if (f && f->kind == FAKE_VCPU) {
+		p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		p = p == MAP_FAILED ? NULL : p;
+	} else {
+		p = util_map(fd, len);
+	}
+	if (!p)
 		return NULL;
 	if (f && f->kind == FAKE_VCPU)
 		fake->vm.vcpus[f->vcpu].run = p;

@@ -48,5 +48,12 @@ void util_unmap(struct map_guard *map);
 /* EINTR-safe read of exactly len bytes at off; -errno, -ENODATA at the end. */
 int util_pread(int fd, void *buf, size_t len, uint64_t off);
 
+/*
+ * Maps a file from its beginning, shared, to be read and written.  What is
+ * longer than a huge page lies as one has to, so that it can have them.  NULL,
+ * errno is set.
+ */
+void *util_map(int fd, size_t len);
+
 /* Milliseconds of a clock that nobody sets. */
 int64_t util_now_ms(void);

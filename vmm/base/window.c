@@ -33,8 +33,11 @@ static bool meets(uint64_t span, gpa_t gpa, uint64_t len)
 /* Under the lock. */
 static void publish(struct window *w)
 {
+	uint64_t span = pack(&w->longest);
+
 	atomic_store(&w->last_span, pack(&w->last));
-	atomic_store(&w->span, pack(&w->longest));
+	if (atomic_exchange(&w->span, span) != span && w->moved)
+		w->moved(w->ctx, w->longest.base, w->longest.len);
 }
 
 void window_note(struct window *w, gpa_t gpa, uint64_t len)

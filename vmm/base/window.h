@@ -34,6 +34,9 @@ struct window { /* zeroed: there is none, and nothing is refused */
 	bool strict;
 	pthread_mutex_t lock;
 	struct window_run last, longest;
+	/* The longest is another one now.  Under the lock; may be absent. */
+	void (*moved)(void *ctx, gpa_t base, uint64_t len);
+	void *ctx;
 	/* Both, each in one word, for who takes no lock. */
 	atomic_uint_least64_t last_span, span;
 	/*

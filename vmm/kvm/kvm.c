@@ -33,11 +33,8 @@ static int linux_ioctl(struct kvm_sys *sys, int fd, unsigned long req,
 
 static void *linux_map(struct kvm_sys *sys, int fd, size_t len)
 {
-	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_NORESERVE, fd, 0);
-
 	(void)sys;
-	return p == MAP_FAILED ? NULL : p;
+	return util_map(fd, len);
 }
 
 static void linux_unmap(struct kvm_sys *sys, void *addr, size_t len)

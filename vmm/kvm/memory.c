@@ -10,6 +10,7 @@
 
 #include "vmm/base/err.h"
 #include "vmm/kvm/convert.h"
+#include "vmm/kvm/huge.h"
 
 static int init_pages(struct memory *mem)
 {
@@ -71,6 +72,8 @@ void memory_keep_window(struct memory *mem, enum window_mode mode)
 	if (mode == WINDOW_OFF || !mem->guest.pages)
 		return;
 	mem->window.strict = mode == WINDOW_STRICT;
+	mem->window.moved = huge_follow;
+	mem->window.ctx = mem;
 	mem->guest.window = &mem->window;
 }
 

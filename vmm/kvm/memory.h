@@ -16,6 +16,10 @@ struct memory_range {
 	uint64_t len;
 };
 
+struct memory_stretch {
+	uint64_t off, len; /* in RAM; len 0: none */
+};
+
 struct memory {
 	struct guest_mem guest; /* what devices and loaders see */
 	struct kvm *kvm;        /* NULL: empty */
@@ -24,6 +28,7 @@ struct memory {
 	struct pages pages;          /* where the store has private ones */
 	struct convert_count counts; /* likewise */
 	struct window window;        /* likewise */
+	struct memory_stretch huge;  /* of it; under its lock */
 	atomic_bool given_up;        /* the VM ends: convert no more */
 	/* The store's: */
 	int gmem_fd, memfd; /* -1: none */

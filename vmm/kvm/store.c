@@ -30,6 +30,11 @@ int store_create_memfd(uint64_t len)
 	return rc;
 }
 
+void store_set_huge(void *host, uint64_t len, bool on)
+{
+	madvise(host, len, on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
 /* Pages of the file in the page cache, by walking only those that are. */
 uint64_t store_cached(int fd, uint64_t off, uint64_t len)
 {
@@ -162,7 +167,10 @@ static int two_create(struct memory *mem)
 	if (rc < 0)
 		return rc;
 	mem->gmem_fd = rc;
-	return memfd_create_store(mem);
+	rc = memfd_create_store(mem);
+	if (!rc)
+		store_set_huge(mem->map, mem->len, false);
+	return rc;
 }
 
 static int two_set(struct memory *mem, gpa_t gpa, uint64_t len, bool to_private)

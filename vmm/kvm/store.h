@@ -63,6 +63,11 @@ void *store_views_private(const struct memory *mem, gpa_t gpa, uint64_t len);
 
 /* For stores: files, and what a file has allocated. */
 int store_create_memfd(uint64_t len);
+/*
+ * Whether the host may back pages of a mapping by huge ones: not at first, and
+ * later only where all is shared, see huge.h.  Some kernels have none.
+ */
+void store_set_huge(void *host, uint64_t len, bool on);
 /* Of a guest_memfd, which counts nothing; len 0: to its end. */
 uint64_t store_cached(int fd, uint64_t off, uint64_t len);
 uint64_t store_written(int fd); /* of any other file */

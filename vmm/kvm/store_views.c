@@ -93,6 +93,7 @@ static int part(struct memory *mem, uint64_t off, uint64_t len)
 		 MAP_SHARED | MAP_NORESERVE | MAP_FIXED, mem->memfd, LOW_LEN);
 	if (p == MAP_FAILED)
 		return -errno;
+	store_set_huge(p, mem->len - LOW_LEN, false);
 	if (off >= LOW_LEN)
 		memcpy(view + off, (uint8_t *)mem->private_map + off, len);
 	return 0;
