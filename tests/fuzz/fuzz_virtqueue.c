@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A virtqueue between a device that behaves and a driver that does anything.
- * Input: size and event_idx, a byte each; places of the three rings, two bytes
+ * Input: size and flags, a byte each; places of the three rings, two bytes
  * each; how much guest memory follows, two bytes; then steps of four bytes
  * each: what, a small number, a large one.
  */
@@ -20,7 +20,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 #define HEADER 10
 #define STEP 4
 
+enum { EVENT_IDX = 1, MAY_TURN_PRIVATE = 2, STRICT = 4 }; /* flags */
+
 static uint8_t low[LOW_LEN], high[HIGH_LEN];
+static struct pages pages;
+static struct window window; /* the second page of the lower ones */
 
 static void must(bool good)
 {
@@ -37,6 +41,9 @@ static bool is_guests(const struct iovec *v)
 {
 	const uint8_t *at = v->iov_base;
 
+	if (window.strict)
+		return at >= low + PAGE_SIZE && at < low + LOW_LEN &&
+		       v->iov_len <= (size_t)(low + LOW_LEN - at);
 	if (at >= high && at < high + HIGH_LEN)
 		return v->iov_len <= (size_t)(high + HIGH_LEN - at);
 	return at >= low && at < low + LOW_LEN &&
@@ -120,14 +127,38 @@ static bool step(struct virtqueue *q, struct virtq_chain *c, const uint8_t *p)
 	return true;
 }
 
+/* All is shared, and nobody turns it private. */
+static void keep_window(struct guest_mem *mem, unsigned int flags)
+{
+	memset(&window, 0, sizeof(window));
+	if (!(flags & MAY_TURN_PRIVATE))
+		return;
+	must(!pages_init(&pages, LOW_LEN + HIGH_LEN, false));
+	mem->pages = &pages;
+	mem->window = &window;
+	window.strict = flags & STRICT;
+	window.span = (LOW / PAGE_SIZE + 1) << 32 | 1;
+}
+
+static void check_end(void)
+{
+	must(!window.in_use);
+	for (unsigned int i = 0; i < PAGES_GROUPS; i++)
+		must(!pages.groups[i].count[0] && !pages.groups[i].count[1]);
+	pages_destroy(&pages);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const uint16_t sizes[] = { 1, 2,  4,  8,   16,   32,   64, 256,
 					  8, 16, 32, 128, 1024, 2048, 0,  6 };
-	const struct guest_mem mem = {
+	struct guest_mem mem = {
 		.count = 2,
 		.regions = { { .base = LOW, .len = LOW_LEN, .host = low },
-			     { .base = HIGH, .len = HIGH_LEN, .host = high } },
+			     { .base = HIGH,
+			       .len = HIGH_LEN,
+			       .host = high,
+			       .off = LOW_LEN } },
 	};
 	static struct virtq_chain c;
 	struct virtqueue q = { 0 };
@@ -144,7 +175,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	memset(high, 0, sizeof(high));
 	memcpy(low, data + HEADER, image);
 	memset(&c, 0, sizeof(c));
-	if (virtq_start(&q, &mem, &l, data[1] & 1))
+	keep_window(&mem, data[1]);
+	if (virtq_start(&q, &mem, &l, data[1] & EVENT_IDX))
 		must(!q.mem);
 	data += HEADER + image;
 	len -= HEADER + image;
@@ -153,5 +185,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		len -= STEP;
 	}
 	virtq_stop(&q);
+	check_end();
 	return 0;
 }
