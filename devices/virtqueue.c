@@ -64,16 +64,12 @@ static void let_go(struct virtqueue *q, uint16_t head)
 	q->heads[head].in_window = 0;
 }
 
-/* A request that has been taken whole, and that given back. */
-static void begin(struct virtqueue *q, uint16_t head)
-{
-	if (q->heads && q->heads[head].in_window)
-		window_begin(q->mem->window, q->heads[head].in_window);
-}
-
+/* A request that was taken as a whole is given back. */
 static void give_back(struct virtqueue *q, uint16_t head)
 {
-	if (q->heads && q->heads[head].in_window)
+	if (!q->heads)
+		return;
+	if (q->heads[head].in_window)
 		window_end(q->mem->window, q->heads[head].in_window);
 	let_go(q, head);
 }
@@ -134,18 +130,24 @@ static bool is_usable(struct virtqueue *q)
 	return false;
 }
 
-/* What a descriptor names, for a request of head; NULL: it must not be used. */
-static void *take(struct virtqueue *q, uint16_t head,
-		  const struct vring_desc *d)
+/* Where memory may turn private. */
+static void *pin(struct virtqueue *q, uint16_t head, const struct vring_desc *d)
 {
-	struct virtq_head *h = q->heads ? &q->heads[head] : NULL;
-	void *host = guest_pin(q->mem, d->addr, d->len, h ? &h->pins : NULL);
+	struct virtq_head *h = &q->heads[head];
+	void *host = guest_pin(q->mem, d->addr, d->len, &h->pins);
 
-	if (!host || !h || !q->mem->window)
+	if (!host || !q->mem->window)
 		return host;
 	return window_admits(q->mem->window, d->addr, d->len, &h->in_window)
 		       ? host
 		       : NULL;
+}
+
+/* What a descriptor of a request names, or NULL: it is not to be used. */
+static inline void *take(struct virtqueue *q, uint16_t head,
+			 const struct vring_desc *d)
+{
+	return q->heads ? pin(q, head, d) : guest_at(q->mem, d->addr, d->len);
 }
 
 /* Adds one buffer to the chain. */
@@ -250,7 +252,8 @@ int virtq_pop(struct virtqueue *q, struct virtq_chain *c)
 		let_go(q, c->head);
 		return rc;
 	}
-	begin(q, c->head);
+	if (q->heads && q->heads[c->head].in_window)
+		window_begin(q->mem->window, q->heads[c->head].in_window);
 	q->next_avail++;
 	return 1;
 }
