@@ -112,10 +112,11 @@ const struct config_key config_keys[] = {
 		  "does not start it." },
 	{ "memory.window", config_set_enum, FIELD(window), "report",
 	  .choice = window_names_choice,
-	  .help = "That pool, the shared window, is recognised (report) and "
-		  "shown by 'cvmm stat'; with strict devices take no buffers "
-		  "from elsewhere, which is for devices that cvmm serves "
-		  "itself: no vsock, shares, or networks with vhost." },
+	  .help = "That pool, the shared window, is recognised (report), "
+		  "shown by 'cvmm stat' and, if the host has some for shared "
+		  "memory, backed by huge pages; with strict devices take no "
+		  "buffers from elsewhere, which is for devices that cvmm "
+		  "serves itself: no vsock, shares, or networks with vhost." },
 	{ "disk.*.path", config_set_path, ITEM(disks, struct config_disk, path),
 	  .kind = "path",
 	  .help = "A raw disk image or block device, as a virtio disk." },

@@ -46,7 +46,7 @@ done
 "$cvmm" stat $name --json | jq -e --arg name $name --argjson pid $vm '
 	.name == $name and .pid == $pid and .memory.ram == 67108864 and
 	.memory.shared > 0 and .memory.double_backed == 0 and
-	.exits.pio > 0 and (.conversions.to_private.bytes == 0) and
+	.exits.pio > 0 and .window.mode == "off" and .window.huge == 0 and (.conversions.to_private.bytes == 0) and
 	(.devices | type == "object")' >/dev/null
 verdict 'stat --json' $?
 "$cvmm" stat $name | grep -q '^memory.ram 67108864$'
