@@ -13,7 +13,8 @@
 #define NOWHERE 0xd0000000 /* no RAM, no device */
 
 static uint64_t seed;
-static uint64_t forbidden = NOWHERE;
+/* Where nothing may be; where a buffer may not. */
+static uint64_t forbidden = NOWHERE, outside = NOWHERE;
 
 static uint32_t any(void)
 {
@@ -121,7 +122,7 @@ static void put_chain(unsigned int n)
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad_chains[n].d); i++) {
 		const struct desc *d = &bad_chains[n].d[i];
 
-		rings.desc[i].addr = d->addr == NOWHERE ? forbidden
+		rings.desc[i].addr = d->addr == NOWHERE ? outside
 				     : d->addr > 1      ? d->addr
 				     : d->addr ? (uintptr_t)&rings.desc[2]
 					       : (uintptr_t)buffer;
@@ -442,11 +443,13 @@ void hostile_check(uint64_t rounds)
 		return;
 	/* What no device may touch, where it can be: private memory. */
 	if (can_convert()) {
-		check_is("hostile: shares its rings", 0,
-			 map_gpa(VIRTIO_RAM, VIRTIO_RAM / PAGE, 0));
-		forbidden = memory_low_end - PAGE;
+		forbidden = outside = memory_low_end - PAGE;
 		check_is("hostile: has a private page", 0,
 			 map_gpa(forbidden, 1, MAP_GPA_PRIVATE));
+		if (option_number("guest.strict=", 0))
+			outside = window_check(devices, nr);
+		check_is("hostile: shares its rings", 0,
+			 map_gpa(VIRTIO_RAM, VIRTIO_RAM / PAGE, 0));
 	}
 	for (unsigned int i = 0; i < nr; i++) {
 		note("hostile, slot", devices[i].slot);

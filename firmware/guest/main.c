@@ -7,6 +7,7 @@
  *	guest.flood=KIB			write so much to the console
  *	guest.hostile=ROUNDS		misuse every virtio device, by
  *	guest.seed=N			numbers that follow from N
+ *	guest.strict=1			... where memory.window is strict
  *	guest.convert=ROUNDS		make memory private and shared
  *	guest.echo=1			give back lines of input until "quit"
  *					(or switch off at "poweroff")

@@ -124,6 +124,11 @@ bool virtio_status_comes(struct virtio *v, uint8_t bits);
 
 void hostile_check(uint64_t rounds); /* hostile.c */
 /*
+ * window.c: devices, for whose queues a request is known, of a monitor that is
+ * strict.  The window is VIRTIO_RAM then; returns a shared page outside of it.
+ */
+uint64_t window_check(struct virtio *devices, unsigned int nr);
+/*
  * havoc.c: all CPUs at all registers and rings for a while; seed is not 0.
  * False if one did not come back.
  */
