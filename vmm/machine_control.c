@@ -14,15 +14,17 @@
 
 static void stat_memory(struct figures *f, struct memory *mem)
 {
-	bool whole;
+	struct memory_use use;
 
+	memory_measure(mem, &use);
 	figures_group(f, "memory");
 	figures_text(f, "store", mem->store->name);
 	figures_number(f, "ram", mem->len);
-	figures_number(f, "private", memory_allocated(mem, true));
-	figures_number(f, "shared", memory_allocated(mem, false));
-	figures_number(f, "double_backed", memory_double_backed(mem, &whole));
-	figures_text(f, "double_backed_is", whole ? "all" : "a part");
+	figures_number(f, "private", use.private);
+	figures_number(f, "shared", use.shared);
+	figures_number(f, "double_backed", use.twice);
+	figures_number(f, "double_backed_in_flight", use.in_flight);
+	figures_text(f, "double_backed_is", use.whole ? "all" : "a part");
 	figures_group_end(f);
 }
 

@@ -302,3 +302,9 @@ void pages_discard_later(struct pages *p, unsigned int block,
 	     wait == WAIT_NONE && 64 * w < first + nr; w++)
 		b->again[w] &= ~mask(w, first, first + nr);
 }
+
+bool pages_discarded_later(const struct pages *p, unsigned int block,
+			   unsigned int page)
+{
+	return is_left(&p->blocks[block], page, false);
+}

@@ -108,3 +108,6 @@ void pages_set(struct pages *p, unsigned int block, bool shared,
  */
 void pages_discard_later(struct pages *p, unsigned int block,
 			 unsigned int first, unsigned int nr);
+/* Is the page private and still to be discarded for that? */
+bool pages_discarded_later(const struct pages *p, unsigned int block,
+			   unsigned int page);

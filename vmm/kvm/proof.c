@@ -6,43 +6,87 @@
 
 #define PATIENCE_MS 200 /* the caller has other things to do */
 
-/* What the private store has of data that the shared one has, in a block. */
-static uint64_t look(struct memory *mem, unsigned int block)
+/* Pages of [at, end), which the shared store has, in a block. */
+static void look_twice(struct memory *mem, unsigned int block, uint64_t at,
+		       uint64_t end, struct memory_use *use)
 {
-	off_t end = (off_t)min_of((block + 1) * PAGES_BLOCK, mem->len);
-	off_t data = (off_t)(block * PAGES_BLOCK), hole;
-	uint64_t twice = 0;
+	if (!store_cached(mem->gmem_fd, at, end - at))
+		return;
+	for (; at < end; at += PAGE_SIZE) {
+		unsigned int page =
+			(unsigned int)(at % PAGES_BLOCK / PAGE_SIZE);
+		uint64_t both = store_cached(mem->gmem_fd, at, PAGE_SIZE);
+
+		if (pages_discarded_later(&mem->pages, block, page))
+			use->in_flight += both;
+		else
+			use->twice += both;
+	}
+}
+
+/*
+ * Private first: while the lock is held both stores only get more, so what
+ * makes the sums too large is seen below.
+ */
+static void look(struct memory *mem, unsigned int block, struct memory_use *use)
+{
+	uint64_t at = block * PAGES_BLOCK;
+	uint64_t end = min_of(at + PAGES_BLOCK, mem->len);
+	off_t data = (off_t)at, hole;
 
 	pages_lock(&mem->pages, block);
-	while ((data = lseek(mem->memfd, data, SEEK_DATA)) >= 0 && data < end) {
+	use->private += store_cached(mem->gmem_fd, at, end - at);
+	while ((data = lseek(mem->memfd, data, SEEK_DATA)) >= 0 &&
+	       data < (off_t)end) {
 		hole = lseek(mem->memfd, data, SEEK_HOLE);
 		if (hole <= data)
 			break;
-		hole = min_of(hole, end);
-		twice += store_cached(mem->gmem_fd, (uint64_t)data,
-				      (uint64_t)(hole - data));
+		hole = min_of(hole, (off_t)end);
+		use->shared += (uint64_t)(hole - data);
+		look_twice(mem, block, (uint64_t)data, (uint64_t)hole, use);
 		data = hole;
 	}
 	pages_unlock(&mem->pages, block);
-	return twice;
 }
 
-uint64_t memory_double_backed(struct memory *mem, bool *whole)
+/* Blocks that have nothing in the shared store. */
+static void skip(struct memory *mem, uint64_t from, uint64_t to,
+		 struct memory_use *use)
+{
+	if (from < to)
+		use->private += store_cached(mem->gmem_fd, from, to - from);
+}
+
+/* False if there was no time for all of it. */
+static bool walk(struct memory *mem, struct memory_use *use)
 {
 	int64_t until = util_now_ms() + PATIENCE_MS;
-	uint64_t twice = 0;
-	off_t data = 0;
+	uint64_t done = 0;
+	off_t data;
 
-	*whole = true;
-	if (mem->gmem_fd < 0 || mem->memfd < 0)
-		return 0;
-	while (*whole && (data = lseek(mem->memfd, data, SEEK_DATA)) >= 0) {
-		unsigned int block =
-			(unsigned int)((uint64_t)data / PAGES_BLOCK);
+	while (done < mem->len &&
+	       (data = lseek(mem->memfd, (off_t)done, SEEK_DATA)) >= 0) {
+		uint64_t at = align_down((uint64_t)data, PAGES_BLOCK);
 
-		twice += look(mem, block);
-		data = (off_t)((block + 1) * PAGES_BLOCK);
-		*whole = util_now_ms() < until;
+		skip(mem, done, at, use);
+		look(mem, (unsigned int)(at / PAGES_BLOCK), use);
+		done = at + PAGES_BLOCK;
+		if (util_now_ms() >= until)
+			return false;
 	}
-	return twice;
+	skip(mem, done, mem->len, use);
+	return true;
+}
+
+void memory_measure(struct memory *mem, struct memory_use *use)
+{
+	bool two = mem->gmem_fd >= 0 && mem->memfd >= 0;
+
+	*use = (struct memory_use){ .whole = true };
+	if (two)
+		use->whole = walk(mem, use);
+	if (two && use->whole)
+		return;
+	use->private = memory_allocated(mem, true);
+	use->shared = memory_allocated(mem, false);
 }

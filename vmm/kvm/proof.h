@@ -6,10 +6,19 @@
 
 #include "vmm/kvm/memory.h"
 
+struct memory_use { /* bytes that the kernel has allocated */
+	uint64_t private, shared;
+	uint64_t twice;     /* of pages that both stores have */
+	uint64_t in_flight; /* not in twice: until I/O under way has ended */
+	bool whole;         /* all of RAM was looked at for these two */
+};
+
 /*
- * Bytes that both stores have allocated, block by block: a block's conversions
- * wait meanwhile, so what one of them has half done does not count.  I/O that
- * was under way into a page that turned private may be seen until it ends.
- * *whole: all of RAM was looked at, else the time for it was over.  Any thread.
+ * Block by block: a block's conversions wait meanwhile, so what one of them
+ * has half done does not count, and no page is both private and shared:
+ * private + shared <= RAM + twice + in_flight.  In flight is what has turned
+ * private under I/O, which may still write to it; pages.h has it discarded
+ * then.  When the time for it is over, *use has the sums of the stores, and
+ * twice and in_flight of a part.  Any thread.
  */
-uint64_t memory_double_backed(struct memory *mem, bool *whole);
+void memory_measure(struct memory *mem, struct memory_use *use);
