@@ -130,6 +130,15 @@ static bool is_usable(struct virtqueue *q)
 	return false;
 }
 
+/*
+ * What turned private while we were at it may have come back to life, and
+ * nobody else would see to it before the driver rings again.
+ */
+static void leave(struct virtqueue *q)
+{
+	is_usable(q);
+}
+
 /* Where memory may turn private. */
 static void *pin(struct virtqueue *q, uint16_t head, const struct vring_desc *d)
 {
@@ -223,17 +232,12 @@ static int collect(struct virtqueue *q, struct virtq_chain *c)
 	return follow(q, c, table, indirect.len / sizeof(indirect), 0, NULL);
 }
 
-int virtq_pop(struct virtqueue *q, struct virtq_chain *c)
+static int pop(struct virtqueue *q, struct virtq_chain *c)
 {
-	struct vring_avail *avail;
+	struct vring_avail *avail = q->avail;
 	uint16_t waiting, slot;
 	int rc;
 
-	if (!q->mem)
-		return 0;
-	if (!is_usable(q))
-		return -EPROTO;
-	avail = q->avail;
 	waiting = (uint16_t)(LOAD(avail->idx) - q->next_avail);
 	if (!waiting)
 		return 0;
@@ -258,6 +262,19 @@ int virtq_pop(struct virtqueue *q, struct virtq_chain *c)
 	return 1;
 }
 
+int virtq_pop(struct virtqueue *q, struct virtq_chain *c)
+{
+	int rc;
+
+	if (!q->mem)
+		return 0;
+	if (!is_usable(q))
+		return -EPROTO;
+	rc = pop(q, c);
+	leave(q);
+	return rc;
+}
+
 void virtq_unpop(struct virtqueue *q, uint16_t head)
 {
 	give_back(q, head);
@@ -277,6 +294,7 @@ void virtq_fill(struct virtqueue *q, uint16_t head, uint32_t written)
 	STORE(e->id, head);
 	STORE(e->len, written);
 	q->next_used++;
+	leave(q);
 }
 
 void virtq_flush(struct virtqueue *q)
@@ -287,6 +305,7 @@ void virtq_flush(struct virtqueue *q)
 		return;
 	used = q->used;
 	STORE(used->idx, q->next_used);
+	leave(q);
 }
 
 void virtq_push(struct virtqueue *q, uint16_t head, uint32_t written)
@@ -299,6 +318,7 @@ bool virtq_must_notify(struct virtqueue *q)
 {
 	const struct vring_avail *avail;
 	uint16_t old = q->notified;
+	bool wanted;
 
 	if (!is_usable(q) || q->next_used == old)
 		return false;
@@ -306,9 +326,12 @@ bool virtq_must_notify(struct virtqueue *q)
 	/* The index must be visible before the driver's wish is read. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	q->notified = q->next_used;
-	if (!q->event_idx)
-		return !(LOAD(avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
-	return vring_need_event(LOAD(*used_event(q)), q->next_used, old);
+	wanted = q->event_idx
+			 ? vring_need_event(LOAD(*used_event(q)), q->next_used,
+					    old)
+			 : !(LOAD(avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
+	leave(q);
+	return wanted;
 }
 
 void virtq_kicks_off(struct virtqueue *q)
@@ -320,12 +343,14 @@ void virtq_kicks_off(struct virtqueue *q)
 		return;
 	used = q->used;
 	STORE(used->flags, (uint16_t)VRING_USED_F_NO_NOTIFY);
+	leave(q);
 }
 
 bool virtq_kicks_on(struct virtqueue *q)
 {
 	const struct vring_avail *avail;
 	struct vring_used *used;
+	bool more;
 
 	if (!is_usable(q))
 		return q->mem; /* have virtq_pop() tell */
@@ -337,7 +362,9 @@ bool virtq_kicks_on(struct virtqueue *q)
 		STORE(used->flags, (uint16_t)0);
 	/* Pairs with the driver's: it publishes, then reads our wish. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return LOAD(avail->idx) != q->next_avail;
+	more = LOAD(avail->idx) != q->next_avail;
+	leave(q);
+	return more;
 }
 
 size_t virtq_read(const struct virtq_chain *c, uint64_t off, void *buf,

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_ring.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "suites.h"
@@ -171,6 +173,79 @@ START_TEST(stops_when_a_ring_turns_private)
 	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
 	ck_assert_uint_eq(allocated(), left);
 	ck_assert_uint_eq(pages.waiting, 0);
+}
+END_TEST
+
+/* ---- A ring that turns private while it is being looked at ---- */
+
+static gpa_t watched; /* page of the ring */
+
+static void protect(int prot)
+{
+	void *host = (uint8_t *)guest.mem.regions[0].host + watched - FAKE_LOW;
+
+	ck_assert_int_eq(mprotect(host, PAGE_SIZE, prot), 0);
+}
+
+/* The queue is past its check: now the page changes, and is touched. */
+static void on_access(int sig)
+{
+	(void)sig;
+	protect(PROT_READ | PROT_WRITE);
+	make_private(watched);
+}
+
+static void do_pop(void)
+{
+	virtq_pop(&q, &c);
+}
+
+static void do_fill(void)
+{
+	virtq_fill(&q, 0, 1);
+}
+
+static void do_flush(void)
+{
+	virtq_flush(&q);
+}
+
+static void do_notify(void)
+{
+	virtq_must_notify(&q);
+}
+
+static void do_off(void)
+{
+	virtq_kicks_off(&q);
+}
+
+static void do_on(void)
+{
+	virtq_kicks_on(&q);
+}
+
+static void (*const accesses[])(void) = { do_pop,    do_fill, do_flush,
+					  do_notify, do_off,  do_on };
+
+START_TEST(a_ring_that_is_touched_too_late_does_not_stay)
+{
+	struct sigaction sa = { .sa_handler = on_access }, old;
+	uint64_t left;
+
+	watched = align_down(driver.layout.used, PAGE_SIZE);
+	ck_assert_uint_eq(align_down(driver.layout.avail, PAGE_SIZE), watched);
+	virtq_fill(&q, 0, 1); /* something to notify of */
+	make_private(FAKE_LOW + 0x50000);
+	left = allocated();
+	sigaction(SIGSEGV, &sa, &old);
+	protect(PROT_NONE);
+	accesses[_i]();
+	sigaction(SIGSEGV, &old, NULL);
+	ck_assert(!guest_at(&guest.mem, watched, PAGE_SIZE));
+	ck_assert_uint_eq(allocated(), left - PAGE_SIZE);
+	ck_assert_int_eq(virtq_pop(&q, &c), -EPROTO);
+	ck_assert_uint_eq(allocated(), left - PAGE_SIZE);
 }
 END_TEST
 
@@ -369,6 +444,8 @@ Suite *virtqueue_private_suite(void)
 	tcase_add_test(tc, rejects_a_table_in_a_private_page);
 	tcase_add_loop_test(tc, rejects_rings_in_private_pages, 0, 3);
 	tcase_add_loop_test(tc, stops_when_a_ring_turns_private, 0, 3);
+	tcase_add_loop_test(tc, a_ring_that_is_touched_too_late_does_not_stay,
+			    0, ARRAY_SIZE(accesses));
 	tcase_add_loop_test(
 		tc, what_turned_private_in_flight_is_freed_when_given_back, 0,
 		2);
