@@ -42,6 +42,8 @@ static void toy_kick(struct virtio *v, unsigned int q)
 
 		any = true;
 		if (atomic_load(&t->hold)) {
+			t->into[q][t->nr_held[q]] =
+				c.nr_in ? c.iov[c.nr_out].iov_base : NULL;
 			t->held[q][t->nr_held[q]++] = c.head;
 			atomic_fetch_add(&t->holds, 1);
 			continue;
@@ -65,8 +67,12 @@ static void let_go(struct virtio *v, unsigned int q)
 {
 	struct toy *t = toy_of(v);
 
-	for (unsigned int i = 0; i < t->nr_held[q]; i++)
+	for (unsigned int i = 0; i < t->nr_held[q]; i++) {
+		/* As I/O does that ends now. */
+		if (t->into[q][i])
+			*t->into[q][i] = 0xff;
 		virtq_push(&v->queues[q].ring, t->held[q][i], 0);
+	}
 	if (t->nr_held[q])
 		virtio_notify(v, q);
 	t->nr_held[q] = 0;

@@ -22,6 +22,7 @@ struct toy {
 	atomic_uint starts, stops, resets, config_writes, served, holds;
 	/* Its own thread only. */
 	uint16_t held[TOY_QUEUES][TOY_MAX_SIZE];
+	uint8_t *into[TOY_QUEUES][TOY_MAX_SIZE]; /* NULL: to be read */
 	unsigned int nr_held[TOY_QUEUES];
 	bool stopping[TOY_QUEUES];
 	struct fake_queue *feed; /* endless, more: who asks anew */
