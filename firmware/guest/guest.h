@@ -108,6 +108,11 @@ static inline uint64_t read_cr3(void)
 	return value;
 }
 
+static inline void write_cr3(uint64_t value)
+{
+	__asm__ volatile("mov %0, %%cr3" ::"r"(value) : "memory");
+}
+
 /* Device memory and memory that only looks like plain C. */
 #define mmio_read(type, addr) (*(const volatile type *)(uintptr_t)(addr))
 #define mmio_write(type, addr, value) \
@@ -190,6 +195,11 @@ void cpu_check_topology(unsigned int nr_cpus);
 /* ---- memory.c ---- */
 
 void memory_check(void);
+/*
+ * Has this CPU see [addr, addr + len), 2 MiB blocks below 4 GiB, as shared
+ * memory, where its page tables say which kind they mean.
+ */
+void memory_see_shared(uint64_t addr, uint64_t len);
 extern uint64_t memory_low_end; /* of RAM below the hole */
 
 /* ---- io.c ---- */

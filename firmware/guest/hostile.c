@@ -15,6 +15,8 @@
 static uint64_t seed;
 /* Where nothing may be; where a buffer may not. */
 static uint64_t forbidden = NOWHERE, outside = NOWHERE;
+/* Who serves the devices sees no private memory, and does not know of any. */
+static bool blind;
 
 static uint32_t any(void)
 {
@@ -75,16 +77,19 @@ static void try_bad_rings(struct virtio *v)
 			break;
 		bar_put(v, v->common + COMMON_QUEUE_SELECT, v->queue, 2);
 		bar_put(v, v->common + COMMON_QUEUE_SIZE, bad_rings[i].size, 2);
-		set_ring(v, COMMON_QUEUE_DESC, bad_rings[i].desc, &rings.desc);
+		set_ring(v, COMMON_QUEUE_DESC, bad_rings[i].desc,
+			 &v->rings->desc);
 		set_ring(v, COMMON_QUEUE_AVAIL, bad_rings[i].avail,
-			 &rings.avail);
-		set_ring(v, COMMON_QUEUE_USED, bad_rings[i].used, &rings.used);
+			 &v->rings->avail);
+		set_ring(v, COMMON_QUEUE_USED, bad_rings[i].used,
+			 &v->rings->used);
 		bar_put(v, v->common + COMMON_QUEUE_ENABLE, 1, 2);
 		bar_put(v, v->common + COMMON_STATUS, 15, 1);
 		virtio_kick(v);
 		noticed += virtio_status_comes(v, STATUS_NEEDS_RESET);
 	}
-	check_is("virtio: rings that cannot be, noticed", ARRAY_SIZE(bad_rings),
+	check_in("virtio: rings that cannot be, noticed",
+		 blind ? 0 : ARRAY_SIZE(bad_rings), ARRAY_SIZE(bad_rings),
 		 noticed);
 	recovers(v, "virtio: serves after rings that cannot be");
 }
@@ -117,18 +122,19 @@ static const struct {
 	{ 0, { { 1, 32, DESC_INDIRECT, 0 }, {}, { 0, 1, DESC_NEXT, 0 } } },
 };
 
-static void put_chain(unsigned int n)
+static void put_chain(struct virtio *v, unsigned int n)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad_chains[n].d); i++) {
 		const struct desc *d = &bad_chains[n].d[i];
 
-		rings.desc[i].addr = d->addr == NOWHERE ? outside
-				     : d->addr > 1      ? d->addr
-				     : d->addr ? (uintptr_t)&rings.desc[2]
-					       : (uintptr_t)buffer;
-		rings.desc[i].len = d->len;
-		rings.desc[i].flags = d->flags;
-		rings.desc[i].next = d->next;
+		v->rings->desc[i].addr = d->addr == NOWHERE ? outside
+					 : d->addr > 1      ? d->addr
+					 : d->addr
+						 ? (uintptr_t)&v->rings->desc[2]
+						 : (uintptr_t)v->buffer;
+		v->rings->desc[i].len = d->len;
+		v->rings->desc[i].flags = d->flags;
+		v->rings->desc[i].next = d->next;
 	}
 }
 
@@ -141,7 +147,7 @@ static void try_bad_chains(struct virtio *v)
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad_chains); i++, tried++) {
 		if (!virtio_start(v))
 			break;
-		put_chain(i);
+		put_chain(v, i);
 		virtio_publish(v, bad_chains[i].head);
 		virtio_kick(v);
 		if (known)
@@ -149,13 +155,13 @@ static void try_bad_chains(struct virtio *v)
 	}
 	/* Linux's vhost lets pass what is empty, and NEXT with INDIRECT. */
 	check_in("virtio: chains that cannot be, noticed",
-		 !known                   ? 0
+		 !known || blind          ? 0
 		 : v->id == VIRTIO_ID_NET ? tried - 2
 					  : tried,
 		 known ? ARRAY_SIZE(bad_chains) : 0, noticed);
 	virtio_start(v);
 	virtio_request(v);
-	rings.avail.idx = v->next_avail + QUEUE_SIZE + 1;
+	v->rings->avail.idx = v->next_avail + QUEUE_SIZE + 1;
 	virtio_kick(v);
 	check_that("virtio: an index that jumps, noticed",
 		   !known || virtio_status_comes(v, STATUS_NEEDS_RESET));
@@ -278,7 +284,7 @@ static void try_messages(struct virtio *v)
 			virtio_publish(v, 0);
 			virtio_kick(v);
 			for (uint64_t t = rdtsc();
-			     rings.used.idx == v->next_used &&
+			     v->rings->used.idx == v->next_used &&
 			     rdtsc() - t < ns_to_tsc(1000000000);)
 				__builtin_ia32_pause();
 		}
@@ -377,7 +383,7 @@ static void try_silence(struct virtio *v)
 	virtio_kick(v);
 	sleep_ms(1);
 	check_that("virtio: does nothing until then",
-		   !known || rings.used.idx == v->next_used);
+		   !known || v->rings->used.idx == v->next_used);
 	recovers(v, "virtio: serves as a bus master again");
 }
 
@@ -386,6 +392,8 @@ static void try_queue(struct virtio *v, uint64_t rounds)
 	recovers(v, "virtio: serves at all");
 	try_bad_rings(v);
 	try_bad_chains(v);
+	if (turn_pages(v, rounds, blind, &seed))
+		recovers(v, "virtio: serves after pages that turned private");
 	try_resets(v, rounds / 8);
 	try_messages(v);
 	try_masks(v);
@@ -436,6 +444,7 @@ void hostile_check(uint64_t rounds)
 	unsigned int nr = virtio_find(devices);
 
 	seed = option_number("guest.seed=", 0x9e3779b97f4a7c15);
+	blind = option_number("guest.vhost=", 0);
 	note("hostile, virtio devices", nr);
 	check_in("hostile: has the RAM that this needs", VIRTIO_RAM_NEEDED,
 		 ~0ULL, memory_low_end);
@@ -450,6 +459,7 @@ void hostile_check(uint64_t rounds)
 			outside = window_check(devices, nr);
 		check_is("hostile: shares its rings", 0,
 			 map_gpa(VIRTIO_RAM, VIRTIO_RAM / PAGE, 0));
+		memory_see_shared(VIRTIO_RAM, VIRTIO_RAM);
 	}
 	for (unsigned int i = 0; i < nr; i++) {
 		note("hostile, slot", devices[i].slot);

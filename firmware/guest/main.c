@@ -8,6 +8,7 @@
  *	guest.hostile=ROUNDS		misuse every virtio device, by
  *	guest.seed=N			numbers that follow from N
  *	guest.strict=1			... where memory.window is strict
+ *	guest.vhost=1			that others serve: see hostile.c
  *	guest.convert=ROUNDS		make memory private and shared
  *	guest.echo=1			give back lines of input until "quit"
  *					(or switch off at "poweroff")
@@ -221,6 +222,7 @@ void main(void)
 	print("cvmm guest: checking this machine\n");
 	trap_init();
 	cpu_check();
+	memory_see_shared(X86_HOLE, X86_HOLE_END - X86_HOLE); /* devices */
 	io_check();
 	memory_check();
 	acpi_check();

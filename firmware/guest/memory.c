@@ -17,9 +17,9 @@ struct e820_entry {
 	uint32_t type;
 } __attribute__((packed));
 
-#define PTE_TABLE 3   /* present, writable */
-#define PTE_PAGE 0x83 /* and a large page */
-#define PTE_ADDR 0x000ffffffffff000ULL
+#define PTE_TABLE 3            /* present, writable */
+#define PTE_PAGE 0x83          /* and a large page */
+#define PTE_ADDR 0xfffff000ULL /* all of ours are below 4 GiB */
 #define LARGE_PAGE (2ULL << 20)
 #define MAX_PROBES 192
 #define NR_BETWEEN 6  /* pages in the midst of a range */
@@ -53,6 +53,12 @@ static unsigned int e820_count(void)
 
 /* ---- Page tables for what lies above the first 4 GiB ---- */
 
+/* What entries for private memory have set, where they can say so; or 0. */
+static uint64_t private_bit(void)
+{
+	return read_cr3() >> 32 << 32;
+}
+
 /* The table that slot points to; makes one when there is none. */
 static uint64_t *table_below(uint64_t *slot)
 {
@@ -64,7 +70,7 @@ static uint64_t *table_below(uint64_t *slot)
 		return NULL;
 	table = tables[nr_tables++];
 	__builtin_memset(table, 0, PAGE);
-	*slot = (uintptr_t)table | PTE_TABLE;
+	*slot = (uintptr_t)table | PTE_TABLE | private_bit();
 	return table;
 }
 
@@ -82,8 +88,21 @@ static bool map(uint64_t addr)
 		return false;
 	pte = &pd[addr >> 21 & 511];
 	if (!*pte)
-		*pte = (addr & ~(LARGE_PAGE - 1)) | PTE_PAGE;
+		*pte = (addr & ~(LARGE_PAGE - 1)) | PTE_PAGE | private_bit();
 	return true;
+}
+
+void memory_see_shared(uint64_t addr, uint64_t len)
+{
+	uint64_t *pml4 = (uint64_t *)(read_cr3() & PTE_ADDR);
+	uint64_t *pdpt = (uint64_t *)(pml4[0] & PTE_ADDR);
+
+	for (uint64_t at = addr; at < addr + len; at += LARGE_PAGE) {
+		uint64_t *pd = (uint64_t *)(pdpt[at >> 30] & PTE_ADDR);
+
+		pd[at >> 21 & 511] &= ~private_bit();
+	}
+	write_cr3(read_cr3()); /* forget what was cached of them */
 }
 
 /* ---- Probes ---- */

@@ -15,7 +15,12 @@ start:	cld
 	/*
 	 * Where memory can be private all but the file is, and KVM emulates
 	 * with the shared memory that it sees: so all of ours is to be shared.
+	 * But not where a bit of page table entries says what memory is meant:
+	 * it is set in ours, and in CR3.
 	 */
+	mov	%cr3, %rax
+	shr	$32, %rax
+	jnz	1f
 	mov	$0x40000001, %eax	/* virt/kvm/x86/cpuid.rst */
 	cpuid
 	bt	$16, %eax		/* KVM_FEATURE_HC_MAP_GPA_RANGE */
@@ -96,9 +101,15 @@ trampoline:
 	mov	%eax, %cr0
 	ljmp	$GDT_CODE64, $ap_start
 	.balign	8
+/* Here, for without paging it may be that only this page is seen. */
+gdt:	.quad	0
+	.quad	0x00cf9b000000ffff	/* 0x08: 32-bit code */
+	.quad	0x00af9b000000ffff	/* 0x10: 64-bit code */
+	.quad	0x00cf93000000ffff	/* 0x18: data */
+gdt_end:
 trampoline_gdtr:
 	.word	gdt_end - gdt - 1
-	.long	gdt
+	.long	TRAMPOLINE + gdt - trampoline
 	.balign	8
 trampoline_cr3:
 	.long	0
@@ -174,11 +185,6 @@ trap_entry:
 
 	.section .data
 	.balign	8
-gdt:	.quad	0
-	.quad	0x00cf9b000000ffff	/* 0x08: 32-bit code */
-	.quad	0x00af9b000000ffff	/* 0x10: 64-bit code */
-	.quad	0x00cf93000000ffff	/* 0x18: data */
-gdt_end:
 gdtr:	.word	gdt_end - gdt - 1
 	.quad	gdt
 

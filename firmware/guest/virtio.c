@@ -92,6 +92,12 @@ static void see_capability(struct virtio *v, unsigned int at)
 	}
 }
 
+void virtio_use_ram(struct virtio *v, uint64_t addr)
+{
+	v->rings = (volatile struct ring_set *)addr;
+	v->buffer = (uint8_t *)(addr + PAGE);
+}
+
 unsigned int virtio_find(struct virtio *devices)
 {
 	unsigned int nr = 0;
@@ -101,6 +107,7 @@ unsigned int virtio_find(struct virtio *devices)
 		unsigned int at;
 
 		*v = (struct virtio){ .slot = slot };
+		virtio_use_ram(v, VIRTIO_RAM);
 		v->config = X86_ECAM + ((uint64_t)slot << 15);
 		if (config_get(v, 0, 2) != VIRTIO_VENDOR)
 			continue;
@@ -197,14 +204,14 @@ static void set_address(struct virtio *v, uint32_t off,
 
 void virtio_enable_queue(struct virtio *v)
 {
-	__builtin_memset((void *)VIRTIO_RAM, 0, sizeof(rings));
+	__builtin_memset((void *)v->rings, 0, sizeof(*v->rings));
 	v->next_avail = v->next_used = 0;
 	bar_put(v, v->common + COMMON_QUEUE_SELECT, v->queue, 2);
 	bar_put(v, v->common + COMMON_QUEUE_SIZE, QUEUE_SIZE, 2);
 	bar_put(v, v->common + COMMON_QUEUE_VECTOR, 0, 2);
-	set_address(v, COMMON_QUEUE_DESC, &rings.desc);
-	set_address(v, COMMON_QUEUE_AVAIL, &rings.avail);
-	set_address(v, COMMON_QUEUE_USED, &rings.used);
+	set_address(v, COMMON_QUEUE_DESC, &v->rings->desc);
+	set_address(v, COMMON_QUEUE_AVAIL, &v->rings->avail);
+	set_address(v, COMMON_QUEUE_USED, &v->rings->used);
 	bar_put(v, v->common + COMMON_QUEUE_ENABLE, 1, 2);
 }
 
@@ -226,9 +233,9 @@ bool virtio_start(struct virtio *v)
 
 void virtio_publish(struct virtio *v, uint16_t head)
 {
-	rings.avail.ring[v->next_avail % QUEUE_SIZE] = head;
+	v->rings->avail.ring[v->next_avail % QUEUE_SIZE] = head;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	rings.avail.idx = ++v->next_avail;
+	v->rings->avail.idx = ++v->next_avail;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -273,16 +280,16 @@ bool virtio_request(struct virtio *v)
 	const struct request *r = known(v);
 
 	for (unsigned int i = 0; r && i < ARRAY_SIZE(r->parts); i++) {
-		rings.desc[i].addr = (uintptr_t)buffer + r->parts[i].at;
-		rings.desc[i].len = r->parts[i].len;
-		rings.desc[i].flags = r->parts[i].flags;
-		rings.desc[i].next = (uint16_t)(i + 1);
+		v->rings->desc[i].addr = (uintptr_t)v->buffer + r->parts[i].at;
+		v->rings->desc[i].len = r->parts[i].len;
+		v->rings->desc[i].flags = r->parts[i].flags;
+		v->rings->desc[i].next = (uint16_t)(i + 1);
 	}
-	__builtin_memset(buffer, 0, PAGE);
-	buffer[0] = BLOCK_GET_ID;
-	buffer[100] = 0xff;
+	__builtin_memset(v->buffer, 0, PAGE);
+	v->buffer[0] = BLOCK_GET_ID;
+	v->buffer[100] = 0xff;
 	/* A page that nobody needs. */
-	*(volatile uint32_t *)(buffer + 300) = (VIRTIO_RAM_NEEDED >> 12) - 1;
+	*(volatile uint32_t *)(v->buffer + 300) = (VIRTIO_RAM_NEEDED >> 12) - 1;
 	return r;
 }
 
@@ -292,11 +299,11 @@ static bool answered(const struct virtio *v)
 	unsigned int bits = 0;
 
 	if (v->id == VIRTIO_ID_BLOCK)
-		return !buffer[100];
+		return !v->buffer[100];
 	if (v->id == VIRTIO_ID_NET && v->queue == 2)
-		return buffer[100] != 0xff;
+		return v->buffer[100] != 0xff;
 	for (unsigned int i = 0; i < 64; i++)
-		bits |= buffer[i];
+		bits |= v->buffer[i];
 	return bits || v->id != VIRTIO_ID_ENTROPY;
 }
 
@@ -308,7 +315,7 @@ bool virtio_serves(struct virtio *v)
 		return !(status(v) & STATUS_NEEDS_RESET);
 	virtio_publish(v, 0);
 	virtio_kick(v);
-	while (rings.used.idx == v->next_used) {
+	while (v->rings->used.idx == v->next_used) {
 		wait_irq(VECTOR_DEVICE, irq_count[VECTOR_DEVICE]);
 		if (!patience(since))
 			return false;

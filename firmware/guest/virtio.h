@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Virtio devices on PCI as a driver without a kernel sees them (virtio 1.2,
- * 4.1), each with one queue in use.  There is one driver at a time: the rings
- * are the same for all queues.
+ * 4.1), each with one queue in use, whose rings are at VIRTIO_RAM unless there
+ * is more than one driver at a time.
  */
 #pragma once
 
@@ -20,6 +20,7 @@
 #define VIRTIO_ID_VSOCK 19
 #define VIRTIO_ID_FS 26
 
+struct ring_set;
 struct virtio {
 	uint64_t config; /* of the function, in ECAM */
 	uint64_t bar;    /* where it was found; all registers are in it */
@@ -29,6 +30,8 @@ struct virtio {
 	unsigned int slot, id, nr_queues, nr_vectors;
 	unsigned int queue; /* that the driver uses */
 	uint16_t next_avail, next_used;
+	volatile struct ring_set *rings;
+	uint8_t *buffer; /* a page, for requests */
 };
 
 /* 4.1.4.3: the common configuration. */
@@ -87,9 +90,9 @@ struct ring_set {
  */
 #define VIRTIO_RAM 0x2000000ULL
 #define VIRTIO_RAM_NEEDED (2 * VIRTIO_RAM)
-#define rings (*(volatile struct ring_set *)VIRTIO_RAM)
-#define buffer ((uint8_t *)(VIRTIO_RAM + PAGE)) /* a page, for requests */
 
+/* Has it keep rings and buffer in the two pages at addr. */
+void virtio_use_ram(struct virtio *v, uint64_t addr);
 /* Finds the devices behind ECAM; how many there are. */
 unsigned int virtio_find(struct virtio *devices);
 
@@ -128,6 +131,12 @@ void hostile_check(uint64_t rounds); /* hostile.c */
  * strict.  The window is VIRTIO_RAM then; returns a shared page outside of it.
  */
 uint64_t window_check(struct virtio *devices, unsigned int nr);
+/*
+ * turn.c: a request's pages turn private before the device is rung for it, and
+ * so many times after.  Who is blind need not notice.  False: has no request,
+ * or no page can.
+ */
+bool turn_pages(struct virtio *v, uint64_t rounds, bool blind, uint64_t *seed);
 /*
  * havoc.c: all CPUs at all registers and rings for a while; seed is not 0.
  * False if one did not come back.

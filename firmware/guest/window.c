@@ -23,11 +23,11 @@ static bool refuses(struct virtio *v, uint64_t addr)
 {
 	if (!virtio_start(v) || !virtio_request(v))
 		return false;
-	rings.desc[0].addr = addr;
+	v->rings->desc[0].addr = addr;
 	virtio_publish(v, 0);
 	virtio_kick(v);
 	return virtio_status_comes(v, STATUS_NEEDS_RESET) &&
-	       rings.used.idx == v->next_used;
+	       v->rings->used.idx == v->next_used;
 }
 
 static void all_refuse(const char *what, uint64_t addr)
@@ -52,7 +52,7 @@ static void all_serve(const char *what)
 uint64_t window_check(struct virtio *all, unsigned int nr)
 {
 	uint64_t outside = memory_low_end - 2 * PAGE;
-	uint64_t inside = (uintptr_t)buffer, refused = 0;
+	uint64_t inside = (uintptr_t)all->buffer, refused = 0;
 
 	devices = all;
 	nr_devices = nr;

@@ -14,7 +14,7 @@ START_TEST(guest_stays_small)
 	size_t len = (size_t)(blob_guest_end - blob_guest);
 
 	ck_assert_uint_gt(len, KIB);
-	ck_assert_uint_le(len, 28 * KIB);
+	ck_assert_uint_le(len, 31 * KIB);
 }
 END_TEST
 
