@@ -2,7 +2,7 @@
 # One Makefile, no recursion.  `make help` lists the targets.
 
 B        ?= build
-OPT      ?= -Os -g -fno-asynchronous-unwind-tables
+OPT      ?= -Os -g -fno-asynchronous-unwind-tables -fno-jump-tables
 WERROR   ?= -Werror
 HARDEN   ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 PREFIX   ?= /usr/local
