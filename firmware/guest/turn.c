@@ -23,6 +23,23 @@ static struct {
 	uint64_t noticed, written, stuck;
 } turned;
 
+/*
+ * It has noticed, or had looked and was done before the page turned: a device
+ * may look without being rung for.  Not so for rings, which it needs again.
+ */
+static bool is_settled(struct virtio *v)
+{
+	for (uint64_t since = rdtsc();
+	     rdtsc() - since < ns_to_tsc(5000000000);) {
+		if (v->rings->used.idx != v->next_used ||
+		    bar_get(v, v->common + COMMON_STATUS, 1) &
+			    STATUS_NEEDS_RESET)
+			return true;
+		__builtin_ia32_pause();
+	}
+	return false;
+}
+
 static void turn(struct virtio *v, unsigned int what, bool rung, uint32_t pause)
 {
 	uint64_t page = what ? (uintptr_t)v->buffer : (uintptr_t)v->rings;
@@ -39,9 +56,7 @@ static void turn(struct virtio *v, unsigned int what, bool rung, uint32_t pause)
 	map_gpa(page, 1, MAP_GPA_PRIVATE);
 	if (!rung)
 		virtio_kick(v);
-	/* Who was rung before may have been quicker. */
-	turned.noticed += rung || turned.blind ||
-			  virtio_status_comes(v, STATUS_NEEDS_RESET);
+	turned.noticed += rung || turned.blind || is_settled(v);
 	turned.stuck += !virtio_reset(v);
 	turned.written += !!load64(page);
 	/* With all around it: a window is shared as a whole (window.c). */
