@@ -7,6 +7,7 @@ WERROR   ?= -Werror
 HARDEN   ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 PREFIX   ?= /usr/local
 SECONDS  ?= 60
+MINUTES  ?= 10
 WARN     := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wwrite-strings -Wundef
 CPPFLAGS += -D_GNU_SOURCE -I. -Itests -I$(B) -MMD -MP
@@ -106,6 +107,8 @@ coverage-run: all $(B)/tests/run replay
 bench: bench-programs                   ## measure against peers and the floor
 	$(Q)tests/bench/run $(B)
 bench-programs: all $(B)/tests/bench/measure $(B)/tests/bench/floor $(inner)
+soak: all                               ## conversions and I/O for MINUTES=10, in the lab
+	$(Q)tests/vms/run soak $(B) $(MINUTES)
 demo: all                               ## boot a Debian kernel and show it working
 	$(Q)tests/demo $(B)
 lint: need-build                        ## include directions, headers, sizes, scripts

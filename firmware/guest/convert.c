@@ -4,25 +4,13 @@
  * CPU converts ranges of its own and checks contents, all of them convert and
  * touch one range together, and impossible requests get an error.
  */
-#include "firmware/guest/guest.h"
+#include "firmware/guest/convert.h"
 
 #define HC_MAP_GPA_RANGE 12 /* Linux virt/kvm/x86/hypercalls.rst */
 #define CPUID_KVM_FEATURES 0x40000001
 #define HC_MAP_GPA_RANGE_IS_THERE (1 << 16)
 #define KVM_EINVAL ((uint64_t)-22)
 
-#define MAX_WORKERS 8
-#define BLOCK (2ULL << 20)
-#define AREA (64ULL << 20) /* what the CPUs share, then one for each */
-#define AREA_STEP (2 * BLOCK)
-#define NR_PAGES 768 /* a block and two halves */
-
-struct worker {
-	uint32_t tags[NR_PAGES]; /* what each page begins with */
-	bool shared[NR_PAGES];
-	uint64_t random;
-	unsigned int refused, wrong;
-};
 static struct worker workers[MAX_WORKERS];
 static uint64_t rounds;
 
@@ -42,12 +30,7 @@ uint64_t map_gpa(uint64_t gpa, uint64_t pages, uint64_t attributes)
 	return ret;
 }
 
-static uint64_t area(unsigned int i)
-{
-	return AREA + i * AREA_STEP + BLOCK / 2;
-}
-
-static uint64_t next(struct worker *w, uint64_t below)
+uint64_t worker_random(struct worker *w, uint64_t below)
 {
 	w->random ^= w->random << 13;
 	w->random ^= w->random >> 7;
@@ -55,73 +38,119 @@ static uint64_t next(struct worker *w, uint64_t below)
 	return w->random % below;
 }
 
-static void convert(struct worker *w, uint64_t base, uint64_t first,
-		    uint64_t nr, bool shared)
-{
-	if (map_gpa(base + first * PAGE, nr, shared ? 0 : MAP_GPA_PRIVATE))
-		w->refused++;
-}
-
 static volatile uint32_t *page_at(uint64_t base, uint64_t page)
 {
 	return (volatile uint32_t *)(base + page * PAGE + page % 1000 * 4);
 }
 
-/* What changes is lost, and reads as zeros; what does not is kept. */
-static void convert_own(struct worker *w, uint64_t base)
+volatile uint32_t *worker_page(const struct worker *w, uint64_t page)
 {
-	uint64_t first = next(w, NR_PAGES);
-	uint64_t nr = next(w, NR_PAGES - first) + 1;
-	bool shared = next(w, 2);
+	return page_at(w->own, page);
+}
 
-	if (next(w, 2) && nr > 4)
-		nr = 4;
-	convert(w, base, first, nr, shared);
-	for (uint64_t i = first; i < first + nr; i++) {
-		if (w->shared[i] != shared)
-			w->tags[i] = 0;
+/* What changes is lost, and reads as zeros; what does not is kept. */
+void worker_convert(struct worker *w, bool common, uint64_t first, uint64_t nr,
+		    bool shared)
+{
+	uint64_t base = common ? area(0) : w->own;
+
+	w->calls++;
+	if (map_gpa(base + first * PAGE, nr, shared ? 0 : MAP_GPA_PRIVATE))
+		w->refused++;
+	for (uint64_t i = first; !common && i < first + nr; i++) {
+		if (w->shared[i] == shared)
+			continue;
+		w->tags[i] = 0;
 		w->shared[i] = shared;
-	}
-	for (unsigned int i = 0; i < 16; i++) {
-		uint64_t page = next(w, NR_PAGES);
-
-		w->wrong += *page_at(base, page) != w->tags[page];
-		w->tags[page] = (uint32_t)w->random;
-		*page_at(base, page) = w->tags[page];
+		w->moved[i] = true;
 	}
 }
 
-static void convert_common(struct worker *w)
+static void convert_own(struct worker *w)
 {
-	uint64_t first = next(w, NR_PAGES), n = next(w, 8) + 1;
+	uint64_t first = worker_random(w, NR_PAGES);
+	uint64_t nr = worker_random(w, NR_PAGES - first) + 1;
+	uint64_t n = worker_random(w, 16);
+
+	if (n < 8 && nr > 4)
+		nr = n ? n / 2 + 1 : 1;
+	if (n == 15) { /* a whole block */
+		first = BLOCK / 2 / PAGE;
+		nr = BLOCK / PAGE;
+	}
+	worker_convert(w, false, first, nr, worker_random(w, 2));
+	for (unsigned int i = 0; i < 16; i++) {
+		uint64_t page = worker_random(w, NR_PAGES);
+
+		if (w->busy[page])
+			continue;
+		w->wrong += *worker_page(w, page) != w->tags[page];
+		w->tags[page] = (uint32_t)w->random;
+		*worker_page(w, page) = w->tags[page];
+	}
+}
+
+static void convert_common(struct worker *w, bool touch)
+{
+	uint64_t first = worker_random(w, NR_PAGES);
+	uint64_t n = worker_random(w, 8) + 1;
 
 	if (n > NR_PAGES - first)
 		n = NR_PAGES - first;
-	convert(w, area(0), first, n, next(w, 2));
-	for (unsigned int i = 0; i < 16; i++)
-		++*page_at(area(0), first + next(w, n));
+	worker_convert(w, true, first, n, worker_random(w, 2));
+	for (unsigned int i = 0; touch && i < 16; i++)
+		++*page_at(area(0), first + worker_random(w, n));
 }
 
-static void work(unsigned int index)
+void worker_step(struct worker *w, bool touch)
 {
-	struct worker *w = &workers[index];
-	uint64_t base = area(index + 1);
+	convert_own(w);
+	convert_common(w, touch);
+}
 
-	if (index >= MAX_WORKERS)
-		return;
-	w->random = 0x9e3779b97f4a7c15ULL * (index + 1);
-	convert(w, base, 0, NR_PAGES, true);
-	for (unsigned int i = 0; i < NR_PAGES; i++) {
-		w->shared[i] = true;
-		w->tags[i] = 0;
-	}
-	for (uint64_t i = 0; i < rounds; i++) {
-		convert_own(w, base);
-		convert_common(w);
-	}
+struct worker *worker_begin(unsigned int cpu)
+{
+	struct worker *w = &workers[cpu];
+
+	if (cpu >= MAX_WORKERS)
+		return NULL;
+	w->own = area(cpu + 1);
+	w->random = 0x9e3779b97f4a7c15ULL * (cpu + 1);
+	worker_convert(w, false, 0, NR_PAGES, true);
+	return w;
+}
+
+void worker_end(struct worker *w)
+{
 	for (unsigned int i = 0; i < NR_PAGES; i++)
-		w->wrong += *page_at(base, i) != w->tags[i];
-	convert(w, base, 0, NR_PAGES, false);
+		w->wrong += *worker_page(w, i) != w->tags[i];
+	worker_convert(w, false, 0, NR_PAGES, false);
+}
+
+static void work(unsigned int cpu)
+{
+	struct worker *w = worker_begin(cpu);
+
+	if (!w)
+		return;
+	for (uint64_t i = 0; i < rounds; i++)
+		worker_step(w, true);
+	worker_end(w);
+}
+
+uint64_t workers_check(void)
+{
+	unsigned int refused = 0, wrong = 0;
+	uint64_t calls = 0;
+
+	for (unsigned int i = 0; i < MAX_WORKERS; i++) {
+		calls += workers[i].calls;
+		refused += workers[i].refused;
+		wrong += workers[i].wrong;
+	}
+	check_is("conversions: refused", 0, refused);
+	check_is("conversions: pages with wrong contents", 0, wrong);
+	return calls;
 }
 
 static const struct {
@@ -159,15 +188,8 @@ static void check_refusals(void)
 
 void convert_check(uint64_t nr_rounds)
 {
-	unsigned int refused = 0, wrong = 0;
-
 	check_refusals();
 	rounds = nr_rounds;
 	check_that("conversions: all CPUs came back", smp_run(work));
-	for (unsigned int i = 0; i < MAX_WORKERS; i++) {
-		refused += workers[i].refused;
-		wrong += workers[i].wrong;
-	}
-	check_is("conversions: refused", 0, refused);
-	check_is("conversions: pages with wrong contents", 0, wrong);
+	workers_check();
 }

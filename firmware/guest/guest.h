@@ -252,3 +252,7 @@ bool can_convert(void);
 uint64_t map_gpa(uint64_t gpa, uint64_t pages, uint64_t attributes);
 #define MAP_GPA_PRIVATE (1 << 4)
 void convert_check(uint64_t rounds);
+
+/* ---- stress.c ---- */
+
+void stress_check(uint64_t seconds);

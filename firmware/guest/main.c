@@ -10,6 +10,7 @@
  *	guest.strict=1			... where memory.window is strict
  *	guest.vhost=1			that others serve: see hostile.c
  *	guest.convert=ROUNDS		make memory private and shared
+ *	guest.stress=SECONDS		the same while devices use it
  *	guest.echo=1			give back lines of input until "quit"
  *					(or switch off at "poweroff")
  *	guest.hold=SECONDS		sleep so long before the end
@@ -191,6 +192,9 @@ static void extras(void)
 	n = option_number("guest.convert=", 0);
 	if (n)
 		convert_check(n);
+	n = option_number("guest.stress=", 0);
+	if (n)
+		stress_check(n);
 	if (option_is("guest.echo=", "1"))
 		echo();
 	n = option_number("guest.hold=", 0);
