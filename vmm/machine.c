@@ -44,7 +44,7 @@ struct machine {
 	struct power power;
 	struct pci_bus pci;
 	struct device_set devices;
-	struct sweep sweep; /* after back ends of others */
+	struct sweep sweep;
 	struct vm vm;
 	struct machine_control control;
 	/* The console said so: */
@@ -217,8 +217,6 @@ static int add_pci_devices(struct machine *m)
 		rc = add_balloon(m);
 	if (!rc)
 		rc = machine_console_add(&m->console, s);
-	if (!rc && has_back_ends(c))
-		rc = sweep_init(&m->sweep, &m->vm.memory, &m->loop);
 	return rc;
 }
 
@@ -255,7 +253,11 @@ static int add_devices(struct machine *m)
 		rc = bus_add(&m->vm.mmio, &m->pci.window);
 	for (unsigned int i = 0; !rc && i < ARRAY_SIZE(m->pci.bars); i++)
 		rc = bus_add(&m->vm.mmio, &m->pci.bars[i]);
-	return rc ? rc : add_pci_devices(m);
+	if (!rc)
+		rc = add_pci_devices(m);
+	return rc ? rc
+		  : sweep_init(&m->sweep, &m->vm.memory, &m->loop,
+			       has_back_ends(m->config));
 }
 
 static int build_image(const struct machine *m, struct image *image)

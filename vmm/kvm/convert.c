@@ -11,9 +11,8 @@ static void count(atomic_uint_least64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-/* Frees what held pages in a state they are not in any more. */
-static void discard(struct memory *mem, bool of_private, uint64_t off,
-		    uint64_t len)
+void convert_discard(struct memory *mem, bool of_private, uint64_t off,
+		     uint64_t len)
 {
 	unsigned int tries = 0;
 	int rc = 0;
@@ -29,7 +28,7 @@ static void discard(struct memory *mem, bool of_private, uint64_t off,
 
 void convert_discard_again(void *ctx, uint64_t off, uint64_t len)
 {
-	discard(ctx, false, off, len);
+	convert_discard(ctx, false, off, len);
 }
 
 uint64_t convert_bytes(const struct convert_count *counts)
@@ -80,7 +79,7 @@ static int convert_run(struct memory *mem, const struct part *p,
 	}
 	if (p->to_private)
 		pages_discard_later(&mem->pages, p->block, first, nr);
-	discard(mem, !p->to_private, off, len);
+	convert_discard(mem, !p->to_private, off, len);
 	if (!p->to_private)
 		pages_set(&mem->pages, p->block, true, first, nr);
 	count(&mem->counts.bytes[p->to_private], len);
@@ -102,8 +101,8 @@ static int touch(struct memory *mem, const struct part *p)
 	    (p->to_private || p->first || p->end < all)) {
 		rc = tell_kvm(mem, p->base, all * PAGE_SIZE, true);
 		if (!rc)
-			discard(mem, false, p->block * PAGES_BLOCK,
-				all * PAGE_SIZE);
+			convert_discard(mem, false, p->block * PAGES_BLOCK,
+					all * PAGE_SIZE);
 	}
 	if (!rc)
 		pages_touch(&mem->pages, p->block);

@@ -53,5 +53,11 @@ void memory_touch(struct memory *mem, gpa_t gpa);
 /* All that has changed state so far, in both directions. */
 uint64_t convert_bytes(const struct convert_count *counts);
 
+/*
+ * Inside, and for sweep.c, with the block's lock: frees what holds pages in a
+ * state that they are not in.  A failure is counted.
+ */
+void convert_discard(struct memory *mem, bool of_private, uint64_t off,
+		     uint64_t len);
 /* Inside: of struct pages. */
 void convert_discard_again(void *ctx, uint64_t off, uint64_t len);

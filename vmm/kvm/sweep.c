@@ -13,18 +13,22 @@
 #define PERIOD_S 1
 #define PATIENCE_MS 10 /* the loop has other things to do */
 
-/* Private pages of [first, end) in the block, whose lock is held. */
-static void discard_private(struct memory *mem, unsigned int block,
-			    unsigned int first, unsigned int end)
+/* Pages of [first, end) in the block, whose lock is held. */
+static void sweep_pages(struct memory *mem, unsigned int block,
+			unsigned int first, unsigned int end)
 {
-	unsigned int nr;
+	while (first < end) {
+		uint64_t off = block * PAGES_BLOCK + first * PAGE_SIZE;
+		unsigned int nr, shared;
 
-	while ((first = pages_find(&mem->pages, block, false, first, end,
-				   &nr)) < end) {
-		mem->pages.discard(mem->pages.ctx,
-				   block * PAGES_BLOCK + first * PAGE_SIZE,
-				   nr * PAGE_SIZE);
-		first += nr;
+		shared = pages_find(&mem->pages, block, true, first, end, &nr);
+		if (shared > first)
+			convert_discard(mem, false, off,
+					(shared - first) * PAGE_SIZE);
+		off = block * PAGES_BLOCK + shared * PAGE_SIZE;
+		if (nr && store_cached(mem->gmem_fd, off, nr * PAGE_SIZE))
+			convert_discard(mem, true, off, nr * PAGE_SIZE);
+		first = shared + nr;
 	}
 }
 
@@ -47,9 +51,8 @@ static void sweep_block(struct memory *mem, unsigned int block)
 			if (hole <= data)
 				break;
 			hole = (off_t)min_of((uint64_t)hole, end);
-			discard_private(mem, block,
-					page_in((uint64_t)data, block),
-					page_in((uint64_t)hole, block));
+			sweep_pages(mem, block, page_in((uint64_t)data, block),
+				    page_in((uint64_t)hole, block));
 			data = hole;
 		}
 	pages_unlock(&mem->pages, block);
@@ -72,27 +75,43 @@ uint64_t memory_sweep(struct memory *mem, uint64_t from)
 	return 0;
 }
 
+/* Nothing has been converted since the sweep before the last one began. */
+static bool is_settled(struct sweep *s)
+{
+	uint64_t converted = convert_bytes(&s->mem->counts);
+	bool same = converted == s->converted, settled = same && s->settled;
+
+	s->converted = converted;
+	s->settled = same;
+	return settled;
+}
+
 static void on_tick(struct event_source *source, uint32_t events)
 {
 	struct sweep *s = container_of(source, struct sweep, tick);
 	uint64_t count;
 
 	(void)events;
-	if (read(source->fd, &count, sizeof(count)) == sizeof(count))
+	if (read(source->fd, &count, sizeof(count)) != sizeof(count))
+		return;
+	if (s->at || s->always || !is_settled(s))
 		s->at = memory_sweep(s->mem, s->at);
 }
 
-int sweep_init(struct sweep *s, struct memory *mem, struct event_loop *loop)
+int sweep_init(struct sweep *s, struct memory *mem, struct event_loop *loop,
+	       bool back_ends)
 {
 	const struct itimerspec period = { { PERIOD_S, 0 }, { PERIOD_S, 0 } };
 	int fd;
 
-	if (!mem->guest.pages || mem->memfd < 0)
+	if (!mem->guest.pages || mem->memfd < 0 || mem->gmem_fd < 0)
 		return 0;
 	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (fd < 0)
 		return err_set(-errno, "timerfd: %s", strerror(errno));
-	*s = (struct sweep){ .mem = mem, .tick = { fd, on_tick } };
+	*s = (struct sweep){ .mem = mem,
+			     .tick = { fd, on_tick },
+			     .always = back_ends };
 	timerfd_settime(fd, 0, &period, NULL);
 	return event_add(loop, &s->tick, EPOLLIN);
 }
