@@ -2,7 +2,7 @@
 # One Makefile, no recursion.  `make help` lists the targets.
 
 B        ?= build
-OPT      ?= -Os -g -fno-asynchronous-unwind-tables -fno-jump-tables
+OPT      ?= -Oz -g -fno-asynchronous-unwind-tables -fno-jump-tables
 WERROR   ?= -Werror
 HARDEN   ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 PREFIX   ?= /usr/local
@@ -57,7 +57,7 @@ $(B)/%.o: %.c | need-build
 $(B)/%.o: %.S | need-build
 	$(call say,AS,$<)
 	$(Q)$(CC) $(flags) -c -o $@ $<
-$(B)/firmware/guest/%.o: flags = -std=gnu17 $(WARN) -Os -ffreestanding -fno-pic -mcmodel=small -mno-red-zone \
+$(B)/firmware/guest/%.o: flags = -std=gnu17 $(WARN) -Oz -ffreestanding -fno-pic -mcmodel=small -mno-red-zone \
   -mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables -I. -MMD -MP
 # Static and by themselves: they start fast and run on any Linux.
 $(alone): $(B)/%: %.c | need-build
