@@ -49,11 +49,11 @@ void virtio_signal(const struct virtio *d, unsigned int i)
 }
 
 /* Of one writer's, the device's thread; others only look. */
-static void tally(atomic_ulong *n)
+static void tally(atomic_ulong *n, unsigned long more)
 {
 	unsigned long was = atomic_load_explicit(n, memory_order_relaxed);
 
-	atomic_store_explicit(n, was + 1, memory_order_relaxed);
+	atomic_store_explicit(n, was + more, memory_order_relaxed);
 }
 
 /*
@@ -245,7 +245,7 @@ static void on_kick(struct event_source *s, uint32_t events)
 	if (!q->running || q->stopping || d->broken)
 		return;
 	q->taken = 0;
-	tally(&d->count.bells);
+	tally(&d->count.bells, 1);
 	virtq_kicks_off(&q->ring);
 	/* Who rang need not ring again before we find nothing to do. */
 	q->more_rounds = ROUNDS;
@@ -278,15 +278,20 @@ bool virtio_take(struct virtio *d, unsigned int i, struct virtq_chain *c)
 		virtio_break(d);
 	if (rc > 0) {
 		q->taken++;
-		tally(&d->count.requests);
+		tally(&d->count.requests, 1);
+		tally(&d->count.read, c->out_len);
 	}
 	return rc > 0;
 }
 
 void virtio_notify(struct virtio *d, unsigned int q)
 {
-	if (virtq_must_notify(&d->queues[q].ring)) {
-		tally(&d->count.interrupts);
+	struct virtqueue *ring = &d->queues[q].ring;
+
+	tally(&d->count.written, ring->written);
+	ring->written = 0;
+	if (virtq_must_notify(ring)) {
+		tally(&d->count.interrupts, 1);
 		virtio_signal(d, q);
 	}
 }

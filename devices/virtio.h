@@ -121,9 +121,12 @@ struct virtio {
 	/* Eventfd of each queue's interrupt and the configuration's; -1: none.
 	 */
 	atomic_int signal_fd[VIRTIO_MAX_QUEUES + 1];
-	/* Of requests that we served; nobody else's are seen. */
+	/*
+	 * Of requests that we served; nobody else's are seen.  And bytes of
+	 * guest memory: given to be read, headers and all; written.
+	 */
 	struct virtio_count {
-		atomic_ulong requests, bells, interrupts;
+		atomic_ulong requests, bells, interrupts, read, written;
 	} count;
 };
 

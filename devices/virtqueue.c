@@ -294,6 +294,7 @@ void virtq_fill(struct virtqueue *q, uint16_t head, uint32_t written)
 	STORE(e->id, head);
 	STORE(e->len, written);
 	q->next_used++;
+	q->written += written;
 	leave(q);
 }
 

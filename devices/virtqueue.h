@@ -32,6 +32,7 @@ struct virtqueue {
 	bool event_idx;
 	uint16_t next_avail, next_used;
 	uint16_t notified; /* next_used when the driver was last told */
+	uint64_t written;  /* bytes, of all given back; others may zero it */
 	/* The rings, guest memory: only virtqueue.c looks at them. */
 	void *desc, *avail, *used;
 	struct virtq_head *heads; /* NULL: no memory turns private */

@@ -108,6 +108,8 @@ static void stat_devices(struct figures *f, const struct device_set *s)
 		figures_number(f, "requests", d->virtio->count.requests);
 		figures_number(f, "interrupts", d->virtio->count.interrupts);
 		figures_number(f, "bells", d->virtio->count.bells);
+		figures_number(f, "bytes_read", d->virtio->count.read);
+		figures_number(f, "bytes_written", d->virtio->count.written);
 		figures_group_end(f);
 	}
 	figures_group_end(f);

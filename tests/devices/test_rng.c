@@ -2,6 +2,7 @@
 /* Tests of devices/rng.c. */
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
+#include <unistd.h>
 
 #include "devices/rng.h"
 #include "suites.h"
@@ -61,6 +62,29 @@ START_TEST(gives_nothing_to_who_offers_no_room)
 }
 END_TEST
 
+/* The figures are of the device's thread: it may be a moment behind. */
+static void count_comes_to(const atomic_ulong *count, unsigned long n)
+{
+	for (unsigned int ms = 0; *count != n && ms < FAKE_WAIT_MS; ms++)
+		usleep(1000);
+	ck_assert_uint_eq(*count, n);
+}
+
+START_TEST(counts_what_it_does)
+{
+	struct fake_buf bufs[] = { { fake_alloc(&d->guest, 24, 8), 24, false },
+				   { fake_alloc(&d->guest, 64, 8), 64, true } };
+	const struct virtio_count *count = &d->dev->count;
+
+	for (unsigned int n = 1; n <= 3; n++) {
+		ck_assert_uint_eq(fake_driver_request(d, 0, bufs, 2), 64);
+		count_comes_to(&count->requests, n);
+		count_comes_to(&count->read, 24 * n);
+		count_comes_to(&count->written, 64 * n);
+	}
+}
+END_TEST
+
 Suite *rng_suite(void)
 {
 	Suite *s = suite_create("rng");
@@ -71,6 +95,7 @@ Suite *rng_suite(void)
 	tcase_add_test(tc, fills_buffers_with_different_bytes);
 	tcase_add_test(tc, gives_no_more_than_a_page_at_a_time);
 	tcase_add_test(tc, gives_nothing_to_who_offers_no_room);
+	tcase_add_test(tc, counts_what_it_does);
 	suite_add_tcase(s, tc);
 	return s;
 }
