@@ -26,7 +26,9 @@ fi
 want 1 'Too many open files: raise the limit (ulimit -n)' 'ulimit -n 8; exec "$cvmm" run'
 want 1 'Too many open files: raise the limit (ulimit -n)' 'ulimit -n 40; exec "$cvmm" run -c 64'
 want 1 'Cannot allocate memory' 'ulimit -v 300000; exec "$cvmm" run'
-want 1 'File too large' 'ulimit -f 1; exec "$cvmm" help --man >"$work/file"'
+# What is longer than a buffer of stdio has lost the reason when it ends.
+want 1 'standard output: File too large' 'ulimit -f 1; exec "$cvmm" help run >"$work/file"'
+want 1 'standard output: ' 'ulimit -f 1; exec "$cvmm" help --man >"$work/file"'
 want 0 'console output is lost from here on: File too large' \
 	'ulimit -f 1; exec "$cvmm" run >"$work/file"'
 want 1 'File too large' 'ulimit -f 1024; exec "$cvmm" run --set memory.backing=memfd'
