@@ -216,19 +216,24 @@ static int check_disks(const struct config_list *disks)
 	return 0;
 }
 
-/* Devices whose queues others serve: nobody looks at their buffers. */
-static int check_window_devices(const struct config *config)
+const char *config_back_end(const struct config *config)
 {
-	const char *what = config->vsock_cid      ? "vsock"
-			   : config->shares.count ? "shares"
-						  : NULL;
-
-	for (unsigned int i = 0; !what && i < config->nets.count; i++) {
+	for (unsigned int i = 0; i < config->nets.count; i++) {
 		const struct config_net *n = config->nets.items[i];
 
 		if (n->vhost)
-			what = "networks with vhost";
+			return "networks with vhost";
 	}
+	return config->vsock_cid      ? "vsock"
+	       : config->shares.count ? "shares"
+				      : NULL;
+}
+
+/* Nobody looks at the buffers of what others serve. */
+static int check_window_devices(const struct config *config)
+{
+	const char *what = config_back_end(config);
+
 	return what ? err_set(-EINVAL,
 			      "memory.window = strict does not go with %s, "
 			      "whose buffers cvmm does not see: leave that "

@@ -94,4 +94,8 @@ int config_set_key(struct config *config, const char *name, const char *value);
 /* Checks what one key alone cannot: call once, after everything is set. */
 int config_check(const struct config *config);
 
+/* Devices whose queues others serve than cvmm, in words; NULL: there are none.
+ */
+const char *config_back_end(const struct config *config);
+
 void config_destroy(struct config *config); /* twice is fine */

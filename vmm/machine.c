@@ -189,15 +189,6 @@ static int add_balloon(struct machine *m)
 				  : 0;
 }
 
-/* Does anybody but us write to guest memory? */
-static bool has_back_ends(const struct config *c)
-{
-	for (unsigned int i = 0; i < c->nets.count; i++)
-		if (((const struct config_net *)c->nets.items[i])->vhost)
-			return true;
-	return c->vsock_cid || c->shares.count;
-}
-
 /* What the configuration asks for, in the order of its slots. */
 static int add_pci_devices(struct machine *m)
 {
@@ -257,7 +248,7 @@ static int add_devices(struct machine *m)
 		rc = add_pci_devices(m);
 	return rc ? rc
 		  : sweep_init(&m->sweep, &m->vm.memory, &m->loop,
-			       has_back_ends(m->config));
+			       config_back_end(m->config));
 }
 
 static int build_image(const struct machine *m, struct image *image)
